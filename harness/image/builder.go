@@ -1,0 +1,347 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
+)
+
+const (
+	// buildTimeout bounds one build, and the wait for another run's: twice the 20
+	// minutes that the whole stack may take on two cores.
+	buildTimeout = 40 * time.Minute
+	// parallelBuilds is how many parts are built at a time. The Go tool already
+	// uses every core; the third place is for what waits on the network or a disk.
+	parallelBuilds = 3
+	// recipeVersion is part of every key: raise it when the code that carries out
+	// the recipes changes what comes out.
+	recipeVersion = "2"
+)
+
+// Builder makes the node image from packages, with every image of the catalogue
+// inside.
+type Builder struct {
+	root     string // of the checkout
+	store    *Store
+	engine   *engine.Engine
+	progress func(Progress)
+}
+
+// Progress is what a build is doing now.
+type Progress struct {
+	Done, Total int
+	Running     []string // parts being built
+	Waiting     []string // parts whose turn has not come
+	Finished    string   // the part that has just been finished, if any
+	Took        time.Duration
+	Elapsed     time.Duration // since the build began
+}
+
+// NewBuilder prepares a builder that keeps its artefacts in cache and reports to
+// progress, which may be nil and is never called twice at the same time.
+func NewBuilder(root, cache string, e *engine.Engine, progress func(Progress)) (*Builder, error) {
+	store, err := NewStore(cache)
+	if err != nil {
+		return nil, err
+	}
+	if progress == nil {
+		progress = func(Progress) {}
+	}
+	return &Builder{root: root, store: store, engine: e, progress: progress}, nil
+}
+
+// part is one independent artefact that images are made of.
+type part struct {
+	name string
+	key  Key
+	make func(ctx context.Context, dir string) error
+}
+
+// parts lists the artefacts that do not depend on each other, slowest first.
+func (b *Builder) parts() ([]part, error) {
+	var all []part
+	for _, c := range components {
+		key, err := c.key(b.root)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part{c.name, key, func(ctx context.Context, dir string) error { return c.make(ctx, b.root, dir) }})
+	}
+	envoy, err := envoyKey(b.root)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, part{"envoy", envoy, func(ctx context.Context, dir string) error { return makeEnvoy(ctx, b.root, dir) }})
+	for _, r := range []rootfs{podRootfs, nodeRootfs} {
+		all = append(all, part{r.name, r.key(), r.make})
+	}
+	return all, nil
+}
+
+// Node returns the tag of the node image in the container engine, made from
+// packages if it is not there. Nothing is built that is in the store.
+func (b *Builder) Node(ctx context.Context) (tag string, err error) {
+	parts, err := b.parts()
+	if err != nil {
+		return "", err
+	}
+	key, err := b.nodeKey(parts)
+	if err != nil {
+		return "", err
+	}
+	tag = "mtls-scrape-conformance/node:" + key.Short()
+	if _, err := b.engine.Output(ctx, "image", "inspect", "--format", "{{.Id}}", tag); err == nil {
+		return tag, nil
+	}
+	if err := ensureHostTools(ctx); err != nil {
+		return "", err
+	}
+	t := newTracker(b.progress, append(names(parts), "images", "node"))
+	folders, err := b.buildAll(ctx, parts, t)
+	if err != nil {
+		return "", err
+	}
+	return tag, b.assemble(ctx, key, tag, folders, t)
+}
+
+// nodeKey covers everything that the node image is made of: the parts, the
+// catalogue, kind's files (by the suite's go.sum) and the code here.
+func (b *Builder) nodeKey(parts []part) (Key, error) {
+	all := []string{recipeVersion, fmt.Sprintf("%+v", Catalogue()), ptpNetwork, storageClass}
+	for _, p := range parts {
+		all = append(all, p.name, string(p.key))
+	}
+	kind, err := pinOf(filepath.Join(b.root, "go.mod"), "sigs.k8s.io/kind")
+	if err != nil {
+		return "", err
+	}
+	return keyOf(append(all, kind)...), nil
+}
+
+// pinOf reads a module's version from a go.mod.
+func pinOf(gomod, module string) (string, error) {
+	content, err := os.ReadFile(gomod)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(content)) {
+		f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(f) >= 2 && f[0] == module {
+			return f[1], nil
+		}
+	}
+	return "", fmt.Errorf("%s does not require %s", gomod, module)
+}
+
+// buildAll makes the parts side by side and returns the folder of each.
+func (b *Builder) buildAll(ctx context.Context, parts []part, t *tracker) (map[string]string, error) {
+	folders := map[string]string{}
+	var mu sync.Mutex
+	g, buildCtx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelBuilds)
+	for _, p := range parts {
+		g.Go(func() error {
+			return t.track(p.name, func() error {
+				dir, err := b.store.Get(buildCtx, p.name, p.key, p.make)
+				mu.Lock()
+				defer mu.Unlock()
+				folders[p.name] = dir
+				return err
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	istio, err := ModuleDir(ctx, b.root, "istio", "istio.io/istio")
+	if err != nil {
+		return nil, err
+	}
+	folders["istio-module"] = istio
+	return folders, nil
+}
+
+// assemble puts the node image together and gives it to the engine.
+func (b *Builder) assemble(ctx context.Context, key Key, tag string, folders map[string]string, t *tracker) error {
+	var baked string
+	err := t.track("images", func() (err error) {
+		baked, err = b.store.Get(ctx, "images", key, func(ctx context.Context, dir string) error {
+			return b.bake(ctx, dir, folders)
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return t.track("node", func() error {
+		files, err := b.nodeFiles(ctx, folders)
+		if err != nil {
+			return err
+		}
+		dir, err := b.store.Get(ctx, "node", key, func(_ context.Context, dir string) error {
+			return writeLayer(filepath.Join(dir, "layer.tar"), files)
+		})
+		if err != nil {
+			return err
+		}
+		img, err := stack(
+			v1.Config{Env: []string{"container=docker"}, Entrypoint: []string{"/usr/local/bin/entrypoint", "/sbin/init"}, StopSignal: "SIGRTMIN+3"},
+			folders[nodeRootfs.name], dir, baked,
+		)
+		if err != nil {
+			return err
+		}
+		return b.load(ctx, tag, img)
+	})
+}
+
+// stack makes an image of the layer.tar in each of the folders.
+func stack(config v1.Config, folders ...string) (v1.Image, error) {
+	img := empty.Image
+	for _, f := range folders {
+		layer, err := openLayer(filepath.Join(f, "layer.tar"))
+		if err != nil {
+			return nil, err
+		}
+		if img, err = mutate.AppendLayers(img, layer); err != nil {
+			return nil, err
+		}
+	}
+	img, err := mutate.Config(img, config)
+	if err != nil {
+		return nil, err
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture = "linux", strings.TrimPrefix(goEnvironment[2], "GOARCH=")
+	return mutate.ConfigFile(img, file)
+}
+
+// load hands an image to the container engine.
+func (b *Builder) load(ctx context.Context, tag string, img v1.Image) error {
+	ref, err := name.NewTag(tag)
+	if err != nil {
+		return err
+	}
+	return b.pipe(ctx, b.engine.Binary, []string{"load"}, func(w io.Writer) error { return tarball.Write(ref, img, w) })
+}
+
+// pipe runs a program and feeds it what write produces.
+func (b *Builder) pipe(ctx context.Context, program string, args []string, write func(io.Writer) error) error {
+	r, w := io.Pipe()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.CloseWithError(write(w)) })
+	g.Go(func() error {
+		_, err := command{name: program, args: args, stdin: r}.run(ctx)
+		r.CloseWithError(err) // a program that gave up must not block the writer
+		return err
+	})
+	return g.Wait()
+}
+
+// podImages assembles every image of the catalogue that runs inside the node.
+func (b *Builder) podImages(dir string, folders map[string]string) (map[name.Reference]v1.Image, error) {
+	images := map[name.Reference]v1.Image{}
+	for _, i := range Catalogue() {
+		if i.Place == host {
+			continue
+		}
+		layer := filepath.Join(dir, i.Name)
+		if err := os.Mkdir(layer, 0o755); err != nil {
+			return nil, err
+		}
+		files := slices.Clone(i.recipe.programs)
+		for n, f := range files {
+			if f.content != nil {
+				continue
+			}
+			part, rest, _ := strings.Cut(f.from, "/")
+			files[n].from = filepath.Join(folders[part], rest)
+		}
+		if err := writeLayer(filepath.Join(layer, "layer.tar"), files); err != nil {
+			return nil, fmt.Errorf("assembling the image %s: %w", i.Name, err)
+		}
+		stackOf := []string{layer}
+		if i.recipe.debian {
+			stackOf = []string{folders[podRootfs.name], layer}
+		}
+		img, err := stack(v1.Config{User: i.recipe.user, Env: append(i.recipe.env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), Entrypoint: i.recipe.entry}, stackOf...)
+		if err != nil {
+			return nil, err
+		}
+		ref, err := name.NewTag(i.Reference)
+		if err != nil {
+			return nil, err
+		}
+		images[ref] = img
+	}
+	return images, nil
+}
+
+// tracker turns starts and ends of parts into Progress.
+type tracker struct {
+	mu      sync.Mutex
+	start   time.Time
+	report  func(Progress)
+	waiting []string
+	running map[string]time.Time
+	total   int
+	done    int
+}
+
+func newTracker(report func(Progress), names []string) *tracker {
+	return &tracker{start: time.Now(), report: report, waiting: names, running: map[string]time.Time{}, total: len(names)}
+}
+
+func (t *tracker) track(name string, work func() error) error {
+	t.event(func(*Progress) {
+		t.waiting = slices.DeleteFunc(t.waiting, func(w string) bool { return w == name })
+		t.running[name] = time.Now()
+	})
+	err := work()
+	t.event(func(p *Progress) {
+		if err == nil {
+			t.done++
+			p.Finished, p.Took = name, time.Since(t.running[name])
+		}
+		delete(t.running, name)
+	})
+	return err
+}
+
+func (t *tracker) event(change func(*Progress)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var p Progress
+	change(&p)
+	p.Done, p.Total, p.Elapsed = t.done, t.total, time.Since(t.start)
+	p.Running, p.Waiting = slices.Sorted(maps.Keys(t.running)), slices.Clone(t.waiting)
+	t.report(p)
+}
+
+func names(parts []part) []string {
+	var out []string
+	for _, p := range parts {
+		out = append(out, p.name)
+	}
+	return out
+}

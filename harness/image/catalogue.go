@@ -1,0 +1,191 @@
+package image
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/fixtures/bookinfo"
+)
+
+// Versions of everything that is installed. Where a version is also a pin in a
+// component's go.mod, a test holds the two together.
+const (
+	// KubernetesVersion is what the node image runs when it is built from packages.
+	KubernetesVersion = "v1.37.2"
+	// IstioVersion is the release in registry mode. The module proxy serves no tags
+	// of Istio; from packages it is the commit below of the same minor.
+	IstioVersion = "1.31.0"
+	istioCommit  = "eed52ebb66ad"
+	// PrometheusVersion is set in the Prometheus CR beside the image: the Operator
+	// derives the configuration it generates from it.
+	PrometheusVersion = "v3.16.0"
+	// OperatorVersion is that of the Operator, its reloader and its CRDs.
+	OperatorVersion = "v0.92.0"
+	// RegistryKubernetesVersion is that of kind's own node image.
+	RegistryKubernetesVersion = "v1.37.0"
+)
+
+// Where an image lives at run time.
+const (
+	host = "host" // run by the container engine: the node itself
+	node = "node" // part of the node image, upstream's too
+	pod  = "pod"  // pulled from a registry, or baked into a node image built from packages
+)
+
+// Image is one image of the run: what upstream calls it, and how it is made here.
+type Image struct {
+	Name      string // short and unique, as in "proxyv2"
+	Reference string // upstream's repository and tag
+	Digest    string // upstream's digest where it is known, as in "sha256:..."
+	Place     string // host, node or pod
+	recipe    recipe
+}
+
+// recipe makes an image from packages.
+type recipe struct {
+	debian   bool   // on top of the pod root file system; otherwise from scratch
+	programs []file // from is "<component>/<program>", resolved when built
+	user     string
+	entry    []string
+	env      []string
+}
+
+func program(from, path string) file { return file{from: from, path: path, mode: 0o755} }
+
+// static is an image with one static program and nothing else.
+func static(from, path string) recipe {
+	return recipe{programs: []file{program(from, path)}, entry: []string{path}}
+}
+
+// Catalogue lists every image that a run needs.
+func Catalogue() []Image {
+	k8s := func(name, tag string, r recipe) Image {
+		return Image{Name: name, Reference: "registry.k8s.io/" + tag, Place: node, recipe: r}
+	}
+	images := []Image{
+		{
+			// kind v0.33.0's own default; from packages it is assembled by bakeNode.
+			Name: "node", Place: host,
+			Reference: "docker.io/kindest/node:" + RegistryKubernetesVersion,
+			Digest:    "sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
+		},
+		// What `kubeadm config images list` prints for this version; the names are kubeadm's.
+		k8s("kube-apiserver", "kube-apiserver:"+KubernetesVersion, static("kubernetes/kube-apiserver", "/usr/local/bin/kube-apiserver")),
+		k8s("kube-controller-manager", "kube-controller-manager:"+KubernetesVersion, static("kubernetes/kube-controller-manager", "/usr/local/bin/kube-controller-manager")),
+		k8s("kube-scheduler", "kube-scheduler:"+KubernetesVersion, static("kubernetes/kube-scheduler", "/usr/local/bin/kube-scheduler")),
+		k8s("kube-proxy", "kube-proxy:"+KubernetesVersion, recipe{
+			debian: true, programs: []file{program("kubernetes/kube-proxy", "/usr/local/bin/kube-proxy")},
+		}),
+		k8s("etcd", "etcd:3.7.0-0", static("etcd/etcd", "/usr/local/bin/etcd")),
+		k8s("coredns", "coredns/coredns:v1.14.6", static("coredns/coredns", "/coredns")),
+		k8s("pause", pauseTag, static("pause/pause", "/pause")),
+		{
+			Name: "pilot", Place: pod, Reference: "registry.istio.io/release/pilot:" + IstioVersion,
+			recipe: recipe{
+				debian: true, user: "1337:1337", entry: []string{"/usr/local/bin/pilot-discovery"},
+				programs: []file{program("istio/pilot-discovery", "/usr/local/bin/pilot-discovery")},
+			},
+		},
+		{
+			Name: "proxyv2", Place: pod, Reference: "registry.istio.io/release/proxyv2:" + IstioVersion,
+			recipe: recipe{
+				debian: true, entry: []string{"/usr/local/bin/pilot-agent"},
+				programs: []file{
+					program("istio/pilot-agent", "/usr/local/bin/pilot-agent"),
+					program("envoy/envoy", "/usr/local/bin/envoy"),
+					{from: "istio-module/tools/packaging/common/envoy_bootstrap.json", path: "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"},
+				},
+			},
+		},
+		{
+			Name: "prometheus", Place: pod, Reference: "quay.io/prometheus/prometheus:" + PrometheusVersion,
+			recipe: recipe{
+				debian: true, user: "65534:65534", entry: []string{"/bin/prometheus"},
+				programs: []file{program("prometheus/prometheus", "/usr/bin/prometheus")},
+			},
+		},
+		{
+			Name: "prometheus-operator", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-operator:" + OperatorVersion,
+			recipe: withUser(static("prometheus-operator/operator", "/bin/operator"), "65534:65534"),
+		},
+		{
+			Name: "prometheus-config-reloader", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-config-reloader:" + OperatorVersion,
+			recipe: withUser(static("prometheus-operator/prometheus-config-reloader", "/bin/prometheus-config-reloader"), "65534:65534"),
+		},
+	}
+	return append(images, bookinfoImages()...)
+}
+
+func withUser(r recipe, user string) recipe {
+	r.user = user
+	return r
+}
+
+// pauseTag must agree with the sandbox image in the node's containerd config, or
+// the node would pull it.
+const pauseTag = "pause:3.10.2"
+
+// bookinfoImages are the sample's, as the fixture describes them.
+func bookinfoImages() []Image {
+	var images []Image
+	for _, b := range bookinfo.Images() {
+		repository, _, _ := strings.Cut(path.Base(b.Ref), ":")
+		r := recipe{user: fmt.Sprintf("%d:%d", bookinfo.User, bookinfo.User), entry: b.Entrypoint, env: b.Env}
+		if b.Entrypoint[0] == bookinfo.ServicesPath {
+			r.programs = []file{program("bookinfo/bookinfo", bookinfo.ServicesPath)}
+		} else {
+			r.debian = true
+			r.programs = []file{{content: bookinfo.ProductpageSource, path: bookinfo.ProductpagePath}}
+		}
+		images = append(images, Image{Name: strings.TrimPrefix(repository, "examples-"), Reference: b.Ref, Place: pod, recipe: r})
+	}
+	return images
+}
+
+// Find returns an image of the catalogue by its short name. An unknown name is a
+// mistake in this program, hence the panic.
+func Find(name string) Image {
+	for _, i := range Catalogue() {
+		if i.Name == name {
+			return i
+		}
+	}
+	panic("no image named " + name + " in the catalogue")
+}
+
+// Table prints the catalogue for people.
+func Table(images []Image) string {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tPLACE\tUPSTREAM\tFROM PACKAGES")
+	for _, i := range images {
+		ref := i.Reference
+		if i.Digest != "" {
+			ref += "@" + i.Digest
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", i.Name, i.Place, ref, i.recipe)
+	}
+	w.Flush()
+	return b.String()
+}
+
+// String tells in a few words how an image is made.
+func (r recipe) String() string {
+	if len(r.programs) == 0 {
+		return "Debian " + debianSuite + " + Kubernetes " + KubernetesVersion + " + containerd + every image below"
+	}
+	base := "scratch"
+	if r.debian {
+		base = "Debian " + debianSuite
+	}
+	for _, p := range r.programs {
+		if p.content != nil {
+			p.from = path.Base(p.path)
+		}
+		base += " + " + p.from
+	}
+	return base
+}

@@ -1,0 +1,169 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// component is a set of programs that are built from one go.mod of their own,
+// found in components/<name>. Each has its own because their dependencies differ
+// and must be the ones that upstream pinned.
+type component struct {
+	name   string
+	builds []build
+}
+
+// build is one call of go build: programs that share tags and linker flags.
+type build struct {
+	packages []string
+	tags     string
+	ldflags  string
+	output   string // name of the program where it is not the package's last element
+}
+
+// components lists everything that is built with the Go tool, the slowest first,
+// so that the long ones are not left for last.
+var components = []component{
+	{name: "kubernetes", builds: []build{{
+		packages: []string{
+			"k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kubeadm", "k8s.io/kubernetes/cmd/kubectl",
+			"k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager",
+			"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/cmd/kube-proxy",
+		},
+		// kubeadm refuses to run without a version; the client sends its own to servers.
+		ldflags: "-X k8s.io/component-base/version.gitVersion=" + KubernetesVersion +
+			" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37" +
+			" -X k8s.io/component-base/version.gitTreeState=clean" +
+			" -X k8s.io/client-go/pkg/version.gitVersion=" + KubernetesVersion,
+	}}},
+	// The tags are those of Istio's own Makefile.
+	{name: "istio", builds: []build{
+		{packages: []string{"istio.io/istio/pilot/cmd/pilot-discovery"}, tags: "vtprotobuf,disable_pgv", ldflags: istioVersionFlags},
+		{packages: []string{"istio.io/istio/pilot/cmd/pilot-agent"}, tags: "agent,disable_pgv,grpcnotrace,retrynotrace", ldflags: istioVersionFlags},
+	}},
+	{name: "prometheus", builds: []build{{
+		packages: []string{"github.com/prometheus/prometheus/cmd/prometheus"},
+		// Upstream's own switch for a build with the one service discovery in use.
+		tags: "remove_all_sd,enable_kubernetes_sd",
+		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(PrometheusVersion, "v") +
+			" -X github.com/prometheus/common/version.Branch=packages",
+	}}},
+	{name: "prometheus-operator", builds: []build{{
+		packages: []string{
+			"github.com/prometheus-operator/prometheus-operator/cmd/operator",
+			"github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
+		},
+		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(OperatorVersion, "v") +
+			" -X github.com/prometheus/common/version.Branch=packages",
+	}}},
+	{name: "containerd", builds: []build{{
+		packages: []string{
+			"github.com/containerd/containerd/v2/cmd/containerd",
+			"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+			"github.com/containerd/containerd/v2/cmd/ctr",
+		},
+		// kind builds its own without the snapshotters that it never selects.
+		tags:    "no_aufs,no_zfs,no_btrfs,no_devmapper",
+		ldflags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+	}}},
+	{name: "coredns", builds: []build{{packages: []string{"."}}}},
+	{name: "etcd", builds: []build{{packages: []string{"go.etcd.io/etcd/server/v3"}, output: "etcd"}}},
+	{name: "pause", builds: []build{{packages: []string{"."}}}},
+	{name: "bookinfo", builds: []build{{packages: []string{"./fixtures/bookinfo/services"}, output: "bookinfo"}}},
+}
+
+const istioVersionFlags = "-X istio.io/istio/pkg/version.buildVersion=" + IstioVersion +
+	" -X istio.io/istio/pkg/version.buildTag=" + IstioVersion +
+	" -X istio.io/istio/pkg/version.buildHub=packages" +
+	" -X istio.io/istio/pkg/version.buildGitRevision=" + istioCommit +
+	" -X istio.io/istio/pkg/version.buildStatus=Clean"
+
+// folder is where the component's go.mod lies in the checkout at root. The
+// fixtures need no pins of their own: they are built with the suite's.
+func (c component) folder(root string) string {
+	if c.name == "bookinfo" {
+		return root
+	}
+	return filepath.Join(root, "harness", "image", "components", c.name)
+}
+
+// goEnvironment fixes what would otherwise make two machines' builds differ, and
+// keeps a user's flags out. CGO is off: the programs must run in an image that
+// holds nothing else.
+var goEnvironment = []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + runtime.GOARCH, "GOWORK=off", "GOFLAGS=-mod=readonly -trimpath -buildvcs=false"}
+
+// key is made of the pins, the recipe and the Go toolchain.
+func (c component) key(root string) (Key, error) {
+	dir := c.folder(root)
+	if c.name == "bookinfo" {
+		dir = filepath.Join(root, "fixtures", "bookinfo", "services")
+	}
+	sources, err := keyOfFolder(dir)
+	if err != nil {
+		return "", err
+	}
+	return keyOf("go", runtime.Version(), runtime.GOARCH, string(sources), fmt.Sprintf("%+v", c.builds)), nil
+}
+
+// make builds the component's programs into dir.
+func (c component) make(ctx context.Context, root, dir string) error {
+	for _, b := range c.builds {
+		target := dir + string(filepath.Separator)
+		switch {
+		case b.output != "":
+			target = filepath.Join(dir, b.output)
+		case b.packages[0] == ".":
+			target = filepath.Join(dir, c.name)
+		}
+		args := []string{"build", "-ldflags", strings.TrimSpace("-s -w " + b.ldflags), "-tags", b.tags, "-o", target}
+		_, err := command{dir: c.folder(root), env: goEnvironment, name: "go", args: append(args, b.packages...)}.run(ctx)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ModuleDir returns the folder of a module that one of the components pins, such
+// as the one with Istio's charts. It is downloaded if it is not there; the Go
+// tool checks it against the component's go.sum.
+func ModuleDir(ctx context.Context, root, componentName, module string) (string, error) {
+	for _, c := range components {
+		if c.name != componentName {
+			continue
+		}
+		out, err := command{dir: c.folder(root), env: goEnvironment, name: "go", args: []string{"mod", "download", "-json", module}}.run(ctx)
+		if err != nil {
+			return "", fmt.Errorf("fetching %s as pinned for %s: %w", module, componentName, err)
+		}
+		var info struct{ Dir string }
+		if err := json.Unmarshal(out, &info); err != nil {
+			return "", fmt.Errorf("reading what go mod download says of %s: %w", module, err)
+		}
+		return info.Dir, nil
+	}
+	return "", fmt.Errorf("no component %q pins %s", componentName, module)
+}
+
+// Root finds the checkout that holds the recipes: the folder of the suite's
+// go.mod, at or above the working folder.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(content), "module github.com/seed-140c7b37/mtls-scrape-conformance\n") {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("images are built from the repository's recipes, and the working folder is not inside a checkout: run from a checkout, or use IMAGES=registry")
+		}
+	}
+}

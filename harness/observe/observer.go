@@ -1,0 +1,118 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"golang.org/x/sync/errgroup"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/e2e-framework/klient"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
+)
+
+// parallelReads is how many things are read at a time. It is small because the
+// machine that is observed is often the one that observes.
+const parallelReads = 8
+
+// Observer reads one subject.
+type Observer struct {
+	client     klient.Client
+	kubernetes kubernetes.Interface
+	config     *rest.Config
+	namespace  string // of the Prometheus under test
+	prometheus string // its name
+}
+
+// NewObserver prepares to read the named Prometheus and everything it scrapes.
+func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, error) {
+	client, err := klient.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client to observe with: %w", err)
+	}
+	if err := AddToScheme(client.Resources().GetScheme()); err != nil {
+		return nil, err
+	}
+	k, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client to observe with: %w", err)
+	}
+	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus}, nil
+}
+
+// AddToScheme teaches a client the types of the mesh and of the Operator.
+func AddToScheme(scheme *runtime.Scheme) error {
+	if err := monitoringv1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	return securityv1.AddToScheme(scheme)
+}
+
+// pass is one observation being made.
+type pass struct {
+	*Observer
+	mu sync.Mutex
+	o  Observation
+}
+
+// unread records what could not be read. Nothing else is done about it: the
+// checks that need it say so.
+func (p *pass) unread(what string, err error) {
+	if err == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.Unread = append(p.o.Unread, Unread{What: what, Reason: err.Error()})
+}
+
+// each runs the reads side by side and waits for all of them.
+func each(ctx context.Context, reads ...func(context.Context)) {
+	var g errgroup.Group
+	g.SetLimit(parallelReads)
+	for _, read := range reads {
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				read(ctx)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // reads record their own errors
+}
+
+// Observe makes one pass over the subject. It fails only if the context ends:
+// what could not be read is part of what was seen.
+func (o *Observer) Observe(ctx context.Context) (Observation, error) {
+	p := &pass{Observer: o, o: Observation{FormatVersion: FormatVersion, At: time.Now().UTC()}}
+	p.readObjects(ctx)
+	p.readRunning(ctx)
+	p.probe(ctx)
+	p.sort()
+	return p.o, ctx.Err()
+}
+
+// Replicas lists the pods of the Prometheus under test, by name.
+func Replicas(o Observation) []corev1.Pod {
+	var pods []corev1.Pod
+	if o.Prometheus == nil {
+		return nil
+	}
+	for _, p := range o.Pods {
+		if p.Namespace == o.Prometheus.Namespace && p.Labels["operator.prometheus.io/name"] == o.Prometheus.Name {
+			pods = append(pods, p)
+		}
+	}
+	return pods
+}
+
+func (p *pass) replica(pod string) (*monitoring.Replica, error) {
+	return monitoring.NewReplica(p.config, p.namespace, pod)
+}

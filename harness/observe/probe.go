@@ -1,0 +1,246 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
+)
+
+const (
+	// attempts is how often each probe asks. With TLS 1.3 the client learns of the
+	// refusal after it believes the handshake done, and what it then reads differs
+	// from one time to the next: one try would say little.
+	attempts = 5
+	// directReads is how often an application is asked when its first answer is not
+	// the one that Prometheus has: the published productpage is eight processes.
+	directReads = 32
+	// viaAPIServer is who asks: a client outside the mesh that every cluster has.
+	viaAPIServer = "the API server's pod proxy"
+)
+
+// probe asks every meshed target for its metrics as somebody without a
+// certificate would, and reads beside it what the target's own proxy and
+// Prometheus made of the same moments.
+func (p *pass) probe(ctx context.Context) {
+	targets := p.probed()
+	if len(targets) == 0 {
+		return
+	}
+	transport, err := rest.TransportFor(p.config)
+	if err != nil {
+		p.unread("targets by way of "+viaAPIServer, err)
+		return
+	}
+	proxies := p.proxiesBefore(ctx, targets)
+	started := time.Now().UTC()
+	var reads []func(context.Context)
+	for _, t := range targets {
+		for _, kind := range []string{PlainText, NoCertificate} {
+			reads = append(reads, func(ctx context.Context) {
+				probe := ask(ctx, transport, p.config.Host, kind, t)
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.o.Probes = append(p.o.Probes, probe)
+			})
+		}
+		reads = append(reads, func(ctx context.Context) { p.direct(ctx, t) })
+	}
+	each(ctx, reads...)
+	p.awaitTwin(ctx, targets, started)
+	p.proxiesAfter(ctx, proxies, started)
+	p.readUp(ctx, started)
+}
+
+// probed are the targets to probe: one for each pod, port and path that is to be
+// scraped over TLS.
+func (p *pass) probed() []Expected {
+	var targets []Expected
+	for _, e := range ExpectedTargets(p.o) {
+		same := func(x Expected) bool {
+			return x.Namespace == e.Namespace && x.Pod == e.Pod && x.Port == e.Port && x.Path == e.Path
+		}
+		if e.Scheme == "https" && e.Pod != "" && !slices.ContainsFunc(targets, same) {
+			targets = append(targets, e)
+		}
+	}
+	return targets
+}
+
+// ask carries out one probe.
+func ask(ctx context.Context, transport http.RoundTripper, host, kind string, t Expected) Probe {
+	scheme := "https"
+	if kind == PlainText {
+		scheme = "http"
+	}
+	url := fmt.Sprintf("%s/api/v1/namespaces/%s/pods/%s:%s:%s/proxy%s", host, t.Namespace, scheme, t.Pod, t.Port, t.Path)
+	probe := Probe{Kind: kind, Pod: t.Namespace + "/" + t.Pod, Port: t.Port, Path: t.Path, Via: viaAPIServer, Started: time.Now().UTC()}
+	for range attempts {
+		probe.Attempts = append(probe.Attempts, attempt(ctx, transport, url))
+	}
+	probe.Ended = time.Now().UTC()
+	return probe
+}
+
+func attempt(ctx context.Context, transport http.RoundTripper, url string) Attempt {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return Attempt{NotSent: true, Error: err.Error()}
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return Attempt{NotSent: true, Error: err.Error()}
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return Attempt{Answered: true, Code: response.StatusCode, Error: err.Error()}
+	}
+	return classify(response.StatusCode, body)
+}
+
+// classify tells the API server's own answers from those of the target. The API
+// server answers 503 with a Status when it could not reach the target, and other
+// codes with a Status when it did not try.
+func classify(code int, body []byte) Attempt {
+	var status metav1.Status
+	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.APIVersion != "v1" {
+		return Attempt{Answered: true, Code: code}
+	}
+	if reason, ok := strings.CutPrefix(status.Message, "error trying to reach service: "); ok {
+		return Attempt{Error: reason}
+	}
+	return Attempt{NotSent: true, Code: code, Error: status.Message}
+}
+
+// direct asks a target's application behind its proxy. If its answer is not what
+// a replica has stored of it, it may be several processes: it is asked again.
+func (p *pass) direct(ctx context.Context, t Expected) {
+	name := t.Namespace + "/" + t.Pod
+	found, err := p.startTimes(ctx, t.Namespace, t.Pod, t.Port, t.Path, 1)
+	if err == nil && !p.explains(t, found) {
+		found, err = p.startTimes(ctx, t.Namespace, t.Pod, t.Port, t.Path, directReads)
+	}
+	p.unread("the application in "+name+" behind its proxy", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.Direct = append(p.o.Direct, Direct{Pod: name, StartTimes: found})
+}
+
+func (p *pass) explains(t Expected, found []float64) bool {
+	for _, r := range p.o.Replicas {
+		for _, s := range r.StartTimes {
+			if s.Labels["pod"] == t.Pod && s.Labels["namespace"] == t.Namespace && !slices.Contains(found, s.Value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (p *pass) proxiesBefore(ctx context.Context, targets []Expected) map[string]*Proxy {
+	proxies := map[string]*Proxy{}
+	var reads []func(context.Context)
+	for _, t := range targets {
+		name := t.Namespace + "/" + t.Pod
+		if proxies[name] != nil {
+			continue
+		}
+		proxy := &Proxy{Pod: name}
+		proxies[name] = proxy
+		reads = append(reads, func(ctx context.Context) {
+			var err error
+			proxy.Before, err = p.counters(ctx, t.Namespace, t.Pod)
+			p.unread("the TLS counters of the proxy of "+name, err)
+		})
+	}
+	first := targets[0]
+	reads = append(reads, func(ctx context.Context) {
+		info, err := p.exec(ctx, first.Namespace, first.Pod, proxyContainer, "pilot-agent", "request", "GET", "server_info")
+		p.unread("the version of the data plane", err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.o.Versions.DataPlane = envoyVersion(info)
+	})
+	each(ctx, reads...)
+	return proxies
+}
+
+func (p *pass) proxiesAfter(ctx context.Context, proxies map[string]*Proxy, started time.Time) {
+	var reads []func(context.Context)
+	for name, proxy := range proxies {
+		namespace, pod, _ := strings.Cut(name, "/")
+		reads = append(reads, func(ctx context.Context) {
+			var err error
+			proxy.After, err = p.counters(ctx, namespace, pod)
+			p.unread("the TLS counters of the proxy of "+name+" after the probes", err)
+			proxy.Requests, err = p.accessLog(ctx, namespace, pod, started)
+			p.unread("the access log of the proxy of "+name, err)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.o.Proxies = append(p.o.Proxies, *proxy)
+		})
+	}
+	each(ctx, reads...)
+}
+
+// awaitTwin waits until every replica has scraped every probed target once more
+// since the probes began: the twin, with the right certificate, of what was
+// refused. That it did not is a finding, not an error.
+func (p *pass) awaitTwin(ctx context.Context, targets []Expected, since time.Time) {
+	longest := time.Second
+	for _, r := range p.o.Replicas {
+		for _, t := range r.Targets {
+			longest = max(longest, time.Duration(t.Interval))
+		}
+	}
+	_ = wait.For(ctx, "a scrape beside the probes", func(ctx context.Context) (bool, string, error) {
+		for _, r := range p.o.Replicas {
+			api, err := p.replica(r.Pod)
+			if err != nil {
+				return false, "", err
+			}
+			result, err := api.Targets(ctx)
+			if err != nil {
+				return false, "", err
+			}
+			scraped, _ := readTargets(result)
+			for _, t := range targets {
+				again := func(s Target) bool { return s.URL == t.URL && s.LastScrape.After(since) }
+				if !slices.ContainsFunc(scraped, again) {
+					return false, "", nil
+				}
+			}
+		}
+		return true, "", nil
+	}, wait.Timeout(longest+2*time.Second))
+}
+
+// readUp stores the samples around the probes: from two intervals before, so that
+// there is something to see also where the interval is long.
+func (p *pass) readUp(ctx context.Context, started time.Time) {
+	now := time.Now().UTC()
+	var reads []func(context.Context)
+	for i := range p.o.Replicas {
+		r := &p.o.Replicas[i]
+		reads = append(reads, func(ctx context.Context) {
+			api, err := p.replica(r.Pod)
+			if err == nil {
+				r.Up, err = rawUp(ctx, api, started, now)
+			}
+			p.unread("the up samples of "+r.Pod, err)
+		})
+	}
+	each(ctx, reads...)
+}

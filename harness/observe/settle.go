@@ -1,0 +1,54 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
+)
+
+// Settle waits until every replica scrapes every expected target with success,
+// and says what it last saw. That it did not come to pass in time is no error
+// here: what keeps a subject from settling is what the checks are for.
+func (o *Observer) Settle(ctx context.Context, limit time.Duration) string {
+	note := ""
+	err := wait.For(ctx, "every expected target to be up at every replica", func(ctx context.Context) (bool, string, error) {
+		p := &pass{Observer: o, o: Observation{At: time.Now()}}
+		p.readObjects(ctx)
+		expected := ExpectedTargets(p.o)
+		replicas := Replicas(p.o)
+		up := 0
+		var waiting []string
+		for _, pod := range replicas {
+			api, err := p.replica(pod.Name)
+			if err != nil {
+				return false, "", err
+			}
+			result, err := api.Targets(ctx)
+			if err != nil {
+				return false, "", err
+			}
+			targets, _ := readTargets(result)
+			for _, e := range expected {
+				i := slices.IndexFunc(targets, func(t Target) bool { return t.Pool == e.Pool && t.URL == e.URL })
+				switch {
+				case i < 0:
+					waiting = append(waiting, fmt.Sprintf("%s does not have %s", pod.Name, e.URL))
+				case targets[i].Health != "up":
+					waiting = append(waiting, fmt.Sprintf("%s: %s is %s %s", pod.Name, e.URL, targets[i].Health, targets[i].LastError))
+				default:
+					up++
+				}
+			}
+		}
+		note = fmt.Sprintf("%d targets up at %d replicas", up, len(replicas))
+		return up > 0 && len(waiting) == 0, strings.Join(append(waiting, note), "; "), nil
+	}, wait.Timeout(limit), wait.Interval(500*time.Millisecond))
+	if err != nil {
+		return err.Error()
+	}
+	return note
+}

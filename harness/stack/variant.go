@@ -1,0 +1,53 @@
+package stack
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
+)
+
+// Variant is what a run changes in the guide's objects: the paces at which things
+// happen, never what happens. The guide's own would make a run last for days.
+type Variant struct {
+	// ScrapeInterval replaces the 30 s of the guide's ServiceMonitor.
+	ScrapeInterval time.Duration
+	// CertificateLifetime is what Prometheus' sidecar asks of the mesh's CA instead
+	// of 24 h. The agent renews at half of it.
+	CertificateLifetime time.Duration
+	// ProductpageReplicas is more than one, so that a target which answers for
+	// another can be told.
+	ProductpageReplicas int64
+}
+
+// Default is the variant of the main job: certificates of 20 s are renewed every
+// 10 s, which is five scrapes each, and two rotations past the first certificate's
+// end fit into 20 s.
+var Default = Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: 20 * time.Second, ProductpageReplicas: 2}
+
+// edits are the variant as changes of manifests.
+func (v Variant) edits() []manifests.Edit {
+	return []manifests.Edit{
+		manifests.OnlyKind("Prometheus", manifests.Set(fmt.Sprintf(`proxyMetadata:
+  OUTPUT_CERTS: /etc/istio-output-certs
+  SECRET_TTL: %s
+  SECRET_GRACE_PERIOD_RATIO_JITTER: "0"
+`, v.CertificateLifetime), "spec", "podMetadata", "annotations", "proxy.istio.io/config")),
+		manifests.OnlyKind("ServiceMonitor", func(u *unstructured.Unstructured) {
+			endpoints, _, _ := unstructured.NestedSlice(u.Object, "spec", "endpoints")
+			for _, e := range endpoints {
+				if m, ok := e.(map[string]any); ok {
+					m["interval"] = v.ScrapeInterval.String()
+				}
+			}
+			manifests.Set(endpoints, "spec", "endpoints")(u)
+		}),
+		manifests.OnlyKind("Deployment", func(u *unstructured.Unstructured) {
+			if u.GetName() == "productpage-v1" {
+				manifests.Set(v.ProductpageReplicas, "spec", "replicas")(u)
+			}
+		}),
+	}
+}

@@ -1,0 +1,109 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/e2e-framework/klient"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
+)
+
+// workloadsTimeout bounds the start of ten pods with sidecars on two cores, which
+// was measured at under half a minute.
+const workloadsTimeout = 4 * time.Minute
+
+// deploy applies the guide: the namespace is taken into the mesh, then come the
+// Operator, Bookinfo, the ServiceMonitor and the Prometheus. The ServiceMonitor is
+// there before the Prometheus, whose first configuration then has it.
+func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error) {
+	_, operator, err := monitoring.Bundle(p.bundle)
+	if err != nil {
+		return "", err
+	}
+	edits := append(v.edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()))
+	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, edits...)...)
+	for _, folder := range []string{manifests.Bookinfo, manifests.Guide} {
+		read, err := manifests.Read(folder)
+		if err != nil {
+			return "", err
+		}
+		objects = append(objects, manifests.Apply(read, edits...)...)
+	}
+	if err := cluster.Apply(ctx, s.Client, objects...); err != nil {
+		return "", err
+	}
+	return waitForPods(ctx, s.Client, Namespace)
+}
+
+// injected is the namespace with the label that has Istio add its sidecar.
+func injected(namespace string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+	u.SetName(namespace)
+	u.SetLabels(map[string]string{"istio-injection": "enabled"})
+	return u
+}
+
+// waitForPods waits until every workload of the namespace has all its replicas.
+func waitForPods(ctx context.Context, client klient.Client, namespace string) (note string, err error) {
+	err = wait.For(ctx, "the workloads in "+namespace+" to be ready", func(ctx context.Context) (bool, string, error) {
+		var deployments appsv1.DeploymentList
+		if err := client.Resources(namespace).List(ctx, &deployments); err != nil {
+			return false, "", err
+		}
+		var sets appsv1.StatefulSetList
+		if err := client.Resources(namespace).List(ctx, &sets); err != nil {
+			return false, "", err
+		}
+		var waiting []string
+		ready := int32(0)
+		count := func(o metav1.Object, wanted *int32, have int32) {
+			ready += have
+			if wanted == nil || have < *wanted {
+				waiting = append(waiting, fmt.Sprintf("%s has %d ready", o.GetName(), have))
+			}
+		}
+		for _, d := range deployments.Items {
+			count(&d, d.Spec.Replicas, d.Status.ReadyReplicas)
+		}
+		for _, s := range sets.Items {
+			count(&s, s.Spec.Replicas, s.Status.ReadyReplicas)
+		}
+		if len(sets.Items) == 0 {
+			waiting = append(waiting, "the Operator has made no StatefulSet yet")
+		}
+		note = fmt.Sprintf("%d pods ready", ready)
+		if len(waiting) == 0 {
+			return true, note, nil
+		}
+		stuck, err := stuckPods(ctx, client, namespace)
+		return false, strings.Join(append(waiting, stuck...), "; "), err
+	}, wait.Timeout(workloadsTimeout))
+	return note, err
+}
+
+// stuckPods says what keeps pods that wait for more than their turn.
+func stuckPods(ctx context.Context, client klient.Client, namespace string) ([]string, error) {
+	var pods corev1.PodList
+	if err := client.Resources(namespace).List(ctx, &pods); err != nil {
+		return nil, err
+	}
+	var stuck []string
+	for _, p := range pods.Items {
+		for _, c := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
+			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" && w.Reason != "ContainerCreating" {
+				stuck = append(stuck, fmt.Sprintf("%s/%s: %s %s", p.Name, c.Name, w.Reason, w.Message))
+			}
+		}
+	}
+	return stuck, nil
+}

@@ -1,0 +1,76 @@
+// Package manifests holds the YAML that is applied to a cluster: Bookinfo, the
+// mesh-wide policy, and the vendor guide's set-up with its corrections.
+//
+// It never talks to a cluster. Read the files in guide first; [Read] turns a
+// folder of them into objects.
+package manifests
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+//go:embed bookinfo guide mesh
+var files embed.FS
+
+// The folders that can be read.
+const (
+	Bookinfo = "bookinfo"
+	Guide    = "guide"
+	Mesh     = "mesh"
+)
+
+// Read returns the objects of a folder, file by file in the order of their names.
+// The files are part of this program, so an unreadable one is a defect of it.
+func Read(folder string) ([]*unstructured.Unstructured, error) {
+	entries, err := fs.ReadDir(files, folder)
+	if err != nil {
+		return nil, fmt.Errorf("reading the embedded manifests: %w", err)
+	}
+	var objects []*unstructured.Unstructured
+	for _, e := range entries {
+		content, err := files.ReadFile(path.Join(folder, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		parsed, err := Parse(content)
+		if err != nil {
+			return nil, fmt.Errorf("manifests/%s/%s: %w", folder, e.Name(), err)
+		}
+		objects = append(objects, parsed...)
+	}
+	return objects, nil
+}
+
+// Parse reads a stream of YAML documents. Empty documents are skipped; one that
+// is not an object is an error.
+func Parse(content []byte) ([]*unstructured.Unstructured, error) {
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	var objects []*unstructured.Unstructured
+	for n := 1; ; n++ {
+		var fields map[string]any
+		err := decoder.Decode(&fields)
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("document %d: %w", n, err)
+		}
+		if len(fields) == 0 {
+			continue
+		}
+		u := &unstructured.Unstructured{Object: fields}
+		if u.GetKind() == "" || u.GetAPIVersion() == "" || u.GetName() == "" {
+			return nil, fmt.Errorf("document %d is not an object: it lacks apiVersion, kind or metadata.name", n)
+		}
+		objects = append(objects, u)
+	}
+}

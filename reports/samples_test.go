@@ -1,0 +1,102 @@
+package reports
+
+import "time"
+
+// The samples are complete reports of the runs a user can meet; every format is
+// tested on them.
+
+var began = time.Date(2026, 9, 1, 6, 30, 0, 0, time.UTC)
+
+func passing(id, profile string) Check {
+	return Check{
+		ID: id, Title: "what " + id + " says must hold", Profile: profile, Level: Core, Verdict: Pass,
+		DurationSeconds: 0.1,
+		Evidence:        []Evidence{{Source: "prometheus-0 /api/v1/targets", Subject: "pod bookinfo/productpage-v1-7f", Text: "up over https, port 9080"}},
+	}
+}
+
+func checkWith(id, profile string, l Level, v Verdict, reason string) Check {
+	c := passing(id, profile)
+	c.Level, c.Verdict, c.Reason = l, v, reason
+	return c
+}
+
+// good is a run with nothing to complain about, and with every list filled.
+func good() Report {
+	r := Report{
+		SchemaVersion: SchemaVersion,
+		RunID:         "x1-20260901-063000",
+		Suite:         Suite{Version: "v1.2.0", Commit: "0123abcd"},
+		StartedAt:     began,
+		EndedAt:       began.Add(87*time.Second + 400*time.Millisecond),
+		Subject: Subject{
+			Kubernetes: "v1.37.2", Istio: "1.31.4", DataPlane: "sidecar 1.31.4", Prometheus: "3.13.0",
+			Operator: "0.92.0", TrustDomain: "cluster.local", ImageSource: "packages", Fingerprint: "sha256:0a1b",
+		},
+		Configuration: map[string]string{"cluster": "kind", "profiles": "setup,scrape,secure-ports", "istio.version": "1.31.4"},
+		Checks: []Check{
+			passing("prometheus-sidecar-injected", "setup"),
+			passing("targets-up", "scrape"),
+			checkWith("secure-metrics-ports", "secure-ports", Core, Skip, "Istio 1.30.2 has no secure metrics ports; they came with 1.31"),
+			checkWith("ambient-scraped", "scrape", Provisional, Fail, "ztunnel refused the connection"),
+		},
+		Phases: []Phase{{"images", 40.25}, {"cluster", 22}, {"istio", 12.04}, {"checks", 3.1}},
+		Timeline: []Event{
+			{began.Add(time.Minute), CertificateStart, "pod monitoring/prometheus-0", "serial 7f01"},
+			{began.Add(2 * time.Minute), CertificateEnd, "pod monitoring/prometheus-0", "serial 7f01"},
+		},
+	}
+	r.Conclude()
+	return r
+}
+
+// failing has a failed check with everything a diagnosis can say, one that could not
+// be judged, and leftovers that must not hide them.
+func failing() Report {
+	r := good()
+	r.Checks[1] = Check{
+		ID: "targets-up", Title: "every target is up, without an error, and was scraped within two intervals",
+		Profile: "scrape", Level: Core, Verdict: Fail, Reason: "2 of 6 targets are down on prometheus-0", DurationSeconds: 0.34,
+		Evidence: []Evidence{
+			{"prometheus-0 /api/v1/targets", "pod bookinfo/productpage-v1-7f", `lastError: Get "https://10.244.0.12:9080/metrics": read tcp 10.244.0.9:51234->10.244.0.12:9080: read: connection reset by peer`},
+			{"prometheus-0 /api/v1/targets", "pod bookinfo/reviews-v1-9c", "lastError: the same"},
+		},
+		Causes: []Cause{
+			{"monitor-without-tls", "ServiceMonitor bookinfo/productpage has scheme https and no tlsConfig.certFile", "ServiceMonitor bookinfo/productpage: set spec.endpoints[0].tlsConfig.certFile to /etc/prom-certs/cert-chain.pem", "https://istio.io/latest/docs/ops/integrations/prometheus/", Certain},
+			{"clock-skew", "the certificate began 3s ago", "synchronise the clocks of the nodes", "", Possible},
+		},
+	}
+	r.Checks = append(r.Checks, checkWith("scraper-certificate-rotated", "rotation", Core, Inconclusive, "the certificate did not change within 3m0s\nlast state: serial 7f01, valid until 06:45"))
+	r.Leftovers = []string{"namespace/mtls-scrape-x1", "volume x1-images"}
+	r.Conclude()
+	return r
+}
+
+func setupFailed() Report {
+	r := good()
+	r.Checks, r.Timeline = nil, nil
+	r.Profiles = []Profile{{Name: "setup"}, {Name: "scrape"}}
+	r.Phases = r.Phases[:3]
+	r.Error = &SetupError{Phase: "istio", Message: "every pod of istio-system ready: not within 3m0s\nlast state: istiod-5d 0/1 ImagePullBackOff\nnext: see whether the node reaches registry.example/istio, or set IMAGES=packages"}
+	r.Conclude()
+	return r
+}
+
+func interrupted() Report {
+	r := failing()
+	r.Interrupted, r.Leftovers = true, nil
+	r.Profiles = append(r.Profiles, Profile{Name: "resilience"})
+	r.Conclude()
+	return r
+}
+
+func leftBehind() Report {
+	r := good()
+	r.Leftovers = []string{"kind cluster mtls-scrape-x1"}
+	r.Conclude()
+	return r
+}
+
+var samples = map[string]func() Report{
+	"good": good, "failing": failing, "setup-failed": setupFailed, "interrupted": interrupted, "leftovers": leftBehind,
+}

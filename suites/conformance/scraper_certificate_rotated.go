@@ -1,0 +1,135 @@
+package conformance
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// scraperCertificateRotated is what the operator of such a Prometheus is told
+// happens by itself: the sidecar renews the certificate, Prometheus takes the new
+// one up, and the targets see it, past the end of the first one and without one
+// scrape lost. The new file alone proves nothing: what counts is the serial that
+// the target's proxy saw.
+var scraperCertificateRotated = Check{
+	ID:      "scraper-certificate-rotated",
+	Title:   "Prometheus' certificate is renewed, used on the wire, and no scrape is missed",
+	Profile: profileRotation,
+	Level:   reports.Core,
+	Reads:   []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "the up samples ", "the access log "},
+	Assess: func(o observe.Observation, f *finding) {
+		if o.Watch == nil {
+			f.unclear("nobody watched: a rotation takes time, one look does not show it")
+			return
+		}
+		wantReplicas(o, f)
+		for _, r := range o.Replicas {
+			assessRenewals(o, r, f)
+		}
+		for _, e := range observe.ExpectedTargets(o) {
+			if e.Scheme == "https" && e.Pod != "" {
+				assessScrapes(o, e, f)
+			}
+		}
+	},
+}
+
+// assessRenewals: enough renewals, past the first certificate's end, each new
+// serial seen by a target.
+func assessRenewals(o observe.Observation, r observe.Replica, f *finding) {
+	var own []observe.Sighting
+	for _, s := range o.Watch.Certs {
+		if s.Pod == r.Pod {
+			own = append(own, s)
+		}
+	}
+	if len(own) == 0 {
+		f.fail("the certificate of %s was not seen during the watch, which ended: %s", r.Pod, o.Watch.Ended)
+		return
+	}
+	first, last := own[0].Certificate, own[len(own)-1].Certificate
+	if renewals := len(own) - 1; renewals < observe.Rotations {
+		f.fail("the certificate of %s was renewed %d times in %s, %d were awaited: its file still has serial %s, valid to %s; the watch ended: %s",
+			r.Pod, renewals, o.Watch.To.Sub(o.Watch.From).Round(time.Second), observe.Rotations, last.Serial, last.NotAfter.Format(time.TimeOnly), o.Watch.Ended)
+		return
+	}
+	if !o.Watch.To.After(first.NotAfter) {
+		f.fail("the watch of %s ended before the first certificate did (%s): that the old one is no longer needed is not shown", r.Pod, first.NotAfter.Format(time.TimeOnly))
+		return
+	}
+	for _, s := range own {
+		f.saw(sourceFiles, r.Pod, "at %s serial %s, valid from %s to %s", s.At.Format(time.TimeOnly), s.Certificate.Serial,
+			s.Certificate.NotBefore.Format(time.TimeOnly), s.Certificate.NotAfter.Format(time.TimeOnly))
+	}
+	assessSerials(o, r, own, f)
+}
+
+// assessSerials: the targets' proxies saw each certificate that had its time
+// within the watch. The last one may have come after the last scrape.
+func assessSerials(o observe.Observation, r observe.Replica, own []observe.Sighting, f *finding) {
+	for _, p := range o.Watch.Seen {
+		var serials []string
+		for _, q := range p.Requests {
+			if q.Serial != "" && !slices.Contains(serials, q.Serial) {
+				serials = append(serials, q.Serial)
+			}
+		}
+		for _, s := range own[:len(own)-1] {
+			if !slices.Contains(serials, s.Certificate.Serial) {
+				f.fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what the sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), p.Pod)
+			}
+		}
+		f.saw(sourceLog, p.Pod, "client certificates seen: %s", strings.Join(serials, ", "))
+	}
+}
+
+// assessScrapes reads what each scrape of the watch left: every sample 1, no gap
+// beyond the interval.
+func assessScrapes(o observe.Observation, e observe.Expected, f *finding) {
+	for _, u := range o.Watch.Up {
+		i := slices.IndexFunc(o.Replicas, func(r observe.Replica) bool { return r.Pod == u.Pod })
+		if i < 0 {
+			continue
+		}
+		var points []observe.Point
+		for _, s := range u.Series {
+			if s.Labels["namespace"] == e.Namespace && s.Labels["pod"] == e.Pod && s.Labels["instance"] == e.Address {
+				points = append(points, s.Points...)
+			}
+		}
+		assessPoints(u.Pod, e, o.Watch, points, intervalOf(o.Replicas[i], e), f)
+	}
+}
+
+func assessPoints(replica string, e observe.Expected, w *observe.Watch, points []observe.Point, interval time.Duration, f *finding) {
+	if len(points) == 0 || interval == 0 {
+		f.fail("%s stored no sample of %s/%s during the watch", replica, e.Namespace, e.Pod)
+		return
+	}
+	limit := interval + scrapeTolerance(interval)
+	previous, largest := w.From, time.Duration(0)
+	for _, p := range points {
+		if p.Value != 1 {
+			f.fail("%s missed the scrape of %s/%s at %s", replica, e.Namespace, e.Pod, p.At.Format("15:04:05.000"))
+		}
+		gap := p.At.Sub(previous)
+		largest = max(largest, gap)
+		if gap > limit {
+			f.fail("%s did not scrape %s/%s for %s before %s, its interval is %s", replica, e.Namespace, e.Pod, gap.Round(time.Millisecond), p.At.Format("15:04:05.000"), interval)
+		}
+		previous = p.At
+	}
+	if gap := w.To.Sub(previous); gap > limit {
+		f.fail("%s did not scrape %s/%s for the last %s of the watch, its interval is %s", replica, e.Namespace, e.Pod, gap.Round(time.Millisecond), interval)
+	}
+	f.saw(sourceQuery, replica, "%d scrapes of %s/%s in %s, each up, largest gap %s at an interval of %s", len(points), e.Namespace, e.Pod,
+		w.To.Sub(w.From).Round(time.Second), largest.Round(time.Millisecond), interval)
+}
+
+// scrapeTolerance is how late a scrape may be: Prometheus starts each on a ticker
+// of its own, and a busy machine delays it. Half an interval is less than a
+// scrape that was left out.
+func scrapeTolerance(interval time.Duration) time.Duration { return interval / 2 }

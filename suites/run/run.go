@@ -1,0 +1,205 @@
+// Package run is the life of one run of a suite: options, phases, signals,
+// evidence, clean-up, report, exit code.
+//
+// It is a thin adapter over sigs.k8s.io/e2e-framework that closes what that
+// leaves open: a set-up that fails is in the report, an error of the clean-up
+// counts, a signal ends a run in order, and every wait says what it waited for.
+// It knows nothing of what is checked.
+//
+// Read [Main] first, then [Run].
+package run
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/e2e-framework/pkg/env"
+	"sigs.k8s.io/e2e-framework/pkg/envconf"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// Run is one run while it lasts.
+type Run struct {
+	Config
+	ID       string
+	Env      env.Environment
+	Stack    *stack.Stack
+	Report   *reports.Report
+	Terminal *reports.Terminal
+	Total    int // how many checks there are, for "[n/N]"
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	dir    string // of the cluster: kubeconfig and what its node mounts
+	now    progress
+}
+
+// Version and Commit are set when the binary is built.
+var (
+	Version = "devel"
+	Commit  = "unknown"
+)
+
+// Main runs a suite's tests as its TestMain and returns the exit code. The name
+// is that of the one test that needs a subject; start hands the run over to it.
+func Main(m *testing.M, test string, start func(*Run)) int {
+	config, err := Load(flag.CommandLine, os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		flag.CommandLine.SetOutput(os.Stdout)
+		flag.PrintDefaults()
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return int(reports.ExitUsage)
+	}
+	switch config.Mode {
+	case Unit:
+		// Without a subject only the suite's own tests can run.
+		mustSet("test.skip", "^"+test+"$")
+		return m.Run()
+	case Down, Clean:
+		return cleanUp(config)
+	}
+	mustSet("test.run", "^"+test+"$")
+	r := newRun(config)
+	start(r)
+	return r.execute(m)
+}
+
+func mustSet(name, value string) {
+	if f := flag.Lookup(name); f.Value.String() != "" {
+		return // the user knows better
+	}
+	if err := flag.Set(name, value); err != nil {
+		panic(err) // the flags are go test's own
+	}
+}
+
+func newRun(c Config) *Run {
+	now := time.Now()
+	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
+	if c.Cluster == "" {
+		c.Cluster = cluster.Prefix + id
+	}
+	r := &Run{
+		Config:   c,
+		ID:       id,
+		Terminal: reports.NewTerminal(os.Stdout, reports.StyleOf(os.Stdout)),
+		Stack:    &stack.Stack{},
+		dir:      filepath.Join(c.Cache, "clusters", c.Cluster),
+		Report: &reports.Report{
+			SchemaVersion: reports.SchemaVersion, RunID: id, StartedAt: now.UTC(),
+			Suite: reports.Suite{Version: Version, Commit: Commit}, Configuration: c.Settings(),
+		},
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// execute is the whole life. Whatever happens in it, the report is written.
+func (r *Run) execute(m *testing.M) int {
+	stop := r.handleSignals()
+	defer stop()
+	defer r.cancel()
+	klog.SetLogger(logr.Discard()) // the framework's and client-go's own; what matters is in errors
+	r.Terminal.Configuration(r.Report.Configuration)
+	e, err := env.NewWithContext(r.ctx, envconf.New())
+	if err != nil {
+		panic(err) // it only refuses a missing context
+	}
+	r.Env = e
+	r.Env.Setup(func(ctx context.Context, _ *envconf.Config) (context.Context, error) { return ctx, r.setUp() })
+	r.Env.Finish(func(ctx context.Context, _ *envconf.Config) (context.Context, error) { return ctx, r.finish() })
+	r.Env.Run(m) // its code knows of failed tests only; the report's knows all
+	return r.conclude()
+}
+
+// handleSignals ends the run in order at the first signal, and at once at the
+// second.
+func (r *Run) handleSignals() (stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				if n > 0 {
+					fmt.Fprintf(os.Stderr, "\n%v again: leaving everything as it is; `make clean` removes it\n", s)
+					os.Exit(int(reports.ExitInterrupted))
+				}
+				r.Terminal.Note(fmt.Sprintf("%v: keeping what was found and cleaning up; once more to leave at once", s))
+				r.cancel()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+// setUp brings the subject about.
+func (r *Run) setUp() error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return r.setUpFailed("prepare", fmt.Errorf("making room for the cluster's files: %w", err))
+	}
+	if r.Mode == Check {
+		return r.phase("open", func(ctx context.Context) (string, error) {
+			s, err := stack.Open(ctx, r.Config.Cache, r.Cluster, r.dir)
+			r.Stack = s
+			return "cluster " + r.Cluster, err
+		})
+	}
+	s, err := stack.Up(stack.Options{
+		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Variant: stack.Default,
+		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
+		Progress: r.buildProgress,
+	})
+	r.Stack = s
+	return err
+}
+
+// setUpFailed puts the failure of a phase into the report.
+func (r *Run) setUpFailed(phase string, err error) error {
+	if r.Report.Error == nil && r.ctx.Err() == nil {
+		r.Report.Error = &reports.SetupError{Phase: phase, Message: err.Error()}
+	}
+	return err
+}
+
+// conclude writes the report and returns the exit code.
+func (r *Run) conclude() int {
+	r.Report.Interrupted = r.ctx.Err() != nil
+	r.Report.EndedAt = time.Now().UTC()
+	r.Report.Conclude()
+	dir := filepath.Join(r.Out, r.ID)
+	err := reports.Write(dir, *r.Report)
+	if err == nil {
+		err = reports.Link(r.Out, r.ID)
+	}
+	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		if r.Report.ExitCode == reports.ExitConformant {
+			return int(reports.ExitSetupFailed) // a verdict that nobody can read is none
+		}
+	}
+	return int(r.Report.ExitCode)
+}
