@@ -25,6 +25,7 @@ const FormatVersion = 1
 // span of time if somebody watched.
 type Observation struct {
 	FormatVersion int       `json:"formatVersion"`
+	Since         time.Time `json:"since"` // when looking began: an older scrape says nothing of the subject as it is
 	At            time.Time `json:"at"`
 	Versions      Versions  `json:"versions"`
 	TrustDomain   string    `json:"trustDomain,omitempty"`

@@ -29,6 +29,7 @@ type Observer struct {
 	config     *rest.Config
 	namespace  string // of the Prometheus under test
 	prometheus string // its name
+	since      time.Time
 }
 
 // NewObserver prepares to read the named Prometheus and everything it scrapes.
@@ -44,7 +45,7 @@ func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, 
 	if err != nil {
 		return nil, fmt.Errorf("making a client to observe with: %w", err)
 	}
-	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus}, nil
+	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus, since: time.Now().UTC()}, nil
 }
 
 // AddToScheme teaches a client the types of the mesh and of the Operator.
@@ -91,7 +92,7 @@ func each(ctx context.Context, reads ...func(context.Context)) {
 // Observe makes one pass over the subject. It fails only if the context ends:
 // what could not be read is part of what was seen.
 func (o *Observer) Observe(ctx context.Context) (Observation, error) {
-	p := &pass{Observer: o, o: Observation{FormatVersion: FormatVersion, At: time.Now().UTC()}}
+	p := &pass{Observer: o, o: Observation{FormatVersion: FormatVersion, Since: o.since, At: time.Now().UTC()}}
 	p.readObjects(ctx)
 	p.readRunning(ctx)
 	p.probe(ctx)

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-// Settle waits until every replica scrapes every expected target with success,
-// and says what it last saw. That it did not come to pass in time is no error
+// Settle waits until every replica has scraped every expected target with success
+// since the observer was made, and says what it last saw. That it did not come to pass in time is no error
 // here: what keeps a subject from settling is what the checks are for.
 func (o *Observer) Settle(ctx context.Context, limit time.Duration) string {
 	note := ""
@@ -37,6 +37,8 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) string {
 				switch {
 				case i < 0:
 					waiting = append(waiting, fmt.Sprintf("%s does not have %s", pod.Name, e.URL))
+				case !targets[i].LastScrape.After(o.since):
+					waiting = append(waiting, fmt.Sprintf("%s has not scraped %s since", pod.Name, e.URL))
 				case targets[i].Health != "up":
 					waiting = append(waiting, fmt.Sprintf("%s: %s is %s %s", pod.Name, e.URL, targets[i].Health, targets[i].LastError))
 				default:

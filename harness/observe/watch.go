@@ -41,7 +41,7 @@ func (o *Observer) Watch(ctx context.Context, before Observation, limit time.Dur
 		}
 		state := rotation(watch.Certs, before.Replicas, time.Now())
 		if state.hopeless(watch.From.Add(limit)) {
-			return false, state.text, wait.Stop(fmt.Errorf("no rotation can be seen within %s: %s", limit, state.text))
+			return false, state.text, wait.Stop(fmt.Errorf("within the %s that this run watches, no rotation can be seen", limit))
 		}
 		return state.done, state.text, nil
 	}, wait.Timeout(limit), wait.Interval(watchInterval))
@@ -85,8 +85,7 @@ func rotation(sightings []Sighting, replicas []Replica, now time.Time) rotationS
 			continue
 		}
 		first, last := own[0], own[len(own)-1]
-		texts = append(texts, fmt.Sprintf("%s was renewed %d times, from serial %s (ends %s) to serial %s (ends %s)",
-			r.Pod, len(own)-1, first.Serial, first.NotAfter.Format(time.TimeOnly), last.Serial, last.NotAfter.Format(time.TimeOnly)))
+		texts = append(texts, fmt.Sprintf("%s was renewed %d times, has serial %s, which ends at %s", r.Pod, len(own)-1, last.Serial, last.NotAfter.Format(time.DateTime)))
 		if len(own)-1 < Rotations || !now.After(first.NotAfter) {
 			s.done = false
 		}

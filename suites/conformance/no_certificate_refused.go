@@ -16,7 +16,8 @@ var noCertificateRefused = Check{
 	Level:   reports.Core,
 	Reads:   refusalReads,
 	Assess: refusal{
-		kind: observe.NoCertificate,
+		kind:   observe.NoCertificate,
+		source: sourceCounter,
 		// The alert of TLS 1.3, that of 1.2, and what is read when the connection is
 		// closed before the alert is.
 		client: regexp.MustCompile(`tls: certificate required|tls: handshake failure|broken pipe|connection reset by peer|http2: client conn could not be established|EOF`),

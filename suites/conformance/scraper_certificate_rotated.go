@@ -26,13 +26,13 @@ var scraperCertificateRotated = Check{
 			return
 		}
 		wantReplicas(o, f)
-		for _, r := range o.Replicas {
-			assessRenewals(o, r, f)
-		}
 		for _, e := range observe.ExpectedTargets(o) {
 			if e.Scheme == "https" && e.Pod != "" {
 				assessScrapes(o, e, f)
 			}
+		}
+		for _, r := range o.Replicas {
+			assessRenewals(o, r, f)
 		}
 	},
 }
@@ -53,7 +53,7 @@ func assessRenewals(o observe.Observation, r observe.Replica, f *finding) {
 	first, last := own[0].Certificate, own[len(own)-1].Certificate
 	if renewals := len(own) - 1; renewals < observe.Rotations {
 		f.fail("the certificate of %s was renewed %d times in %s, %d were awaited: its file still has serial %s, valid to %s; the watch ended: %s",
-			r.Pod, renewals, o.Watch.To.Sub(o.Watch.From).Round(time.Second), observe.Rotations, last.Serial, last.NotAfter.Format(time.TimeOnly), o.Watch.Ended)
+			r.Pod, renewals, o.Watch.To.Sub(o.Watch.From).Round(time.Second), observe.Rotations, last.Serial, last.NotAfter.Format(time.DateTime), o.Watch.Ended)
 		return
 	}
 	if !o.Watch.To.After(first.NotAfter) {
@@ -71,18 +71,23 @@ func assessRenewals(o observe.Observation, r observe.Replica, f *finding) {
 // within the watch. The last one may have come after the last scrape.
 func assessSerials(o observe.Observation, r observe.Replica, own []observe.Sighting, f *finding) {
 	for _, p := range o.Watch.Seen {
-		var serials []string
+		var seen []string // of this replica's certificates, in the order of their first use
 		for _, q := range p.Requests {
-			if q.Serial != "" && !slices.Contains(serials, q.Serial) {
-				serials = append(serials, q.Serial)
+			mine := slices.ContainsFunc(own, func(s observe.Sighting) bool { return s.Certificate.Serial == q.Serial })
+			if mine && !slices.Contains(seen, q.Serial) {
+				seen = append(seen, q.Serial)
 			}
+		}
+		if len(seen) == 0 {
+			f.fail("the proxy of %s saw none of the certificates that %s had during the watch: it logged %d requests, none with one of them", p.Pod, r.Pod, len(p.Requests))
+			continue
 		}
 		for _, s := range own[:len(own)-1] {
-			if !slices.Contains(serials, s.Certificate.Serial) {
-				f.fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what the sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), p.Pod)
+			if !slices.Contains(seen, s.Certificate.Serial) {
+				f.fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what its sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), p.Pod)
 			}
 		}
-		f.saw(sourceLog, p.Pod, "client certificates seen: %s", strings.Join(serials, ", "))
+		f.saw(sourceLog, p.Pod, "%s came with serials %s", r.Pod, strings.Join(seen, ", "))
 	}
 }
 
@@ -111,9 +116,10 @@ func assessPoints(replica string, e observe.Expected, w *observe.Watch, points [
 	}
 	limit := interval + scrapeTolerance(interval)
 	previous, largest := w.From, time.Duration(0)
+	var missed []string
 	for _, p := range points {
 		if p.Value != 1 {
-			f.fail("%s missed the scrape of %s/%s at %s", replica, e.Namespace, e.Pod, p.At.Format("15:04:05.000"))
+			missed = append(missed, p.At.Format("15:04:05.000"))
 		}
 		gap := p.At.Sub(previous)
 		largest = max(largest, gap)
@@ -121,6 +127,10 @@ func assessPoints(replica string, e observe.Expected, w *observe.Watch, points [
 			f.fail("%s did not scrape %s/%s for %s before %s, its interval is %s", replica, e.Namespace, e.Pod, gap.Round(time.Millisecond), p.At.Format("15:04:05.000"), interval)
 		}
 		previous = p.At
+	}
+	if len(missed) > 0 {
+		f.fail("%d of %d scrapes of %s/%s by %s failed: %s", len(missed), len(points), e.Namespace, e.Pod, replica, strings.Join(missed, ", "))
+		return
 	}
 	if gap := w.To.Sub(previous); gap > limit {
 		f.fail("%s did not scrape %s/%s for the last %s of the watch, its interval is %s", replica, e.Namespace, e.Pod, gap.Round(time.Millisecond), interval)

@@ -16,7 +16,7 @@ var targetsComplete = Check{
 	Title:   "Every replica has exactly the targets that the monitors select",
 	Profile: profileScrape,
 	Level:   reports.Core,
-	Reads:   []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "the targets of "},
+	Reads:   []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "the targets of ", "the own metrics of "},
 	Assess: func(o observe.Observation, f *finding) {
 		expected := observe.ExpectedTargets(o)
 		if len(expected) == 0 {
@@ -26,6 +26,9 @@ var targetsComplete = Check{
 		wantReplicas(o, f)
 		for _, r := range o.Replicas {
 			before := len(f.failures)
+			if r.Metrics.ReloadSuccessful == 0 {
+				f.fail("%s could not load its configuration (prometheus_config_last_reload_successful is 0): it goes on with an older one, whatever the monitors say now", r.Pod)
+			}
 			var have, want []string
 			for _, t := range r.Targets {
 				have = append(have, t.Pool+" "+t.URL)

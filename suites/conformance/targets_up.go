@@ -33,6 +33,8 @@ var targetsUp = Check{
 				switch {
 				case t.Health != "up" || t.LastError != "":
 					f.fail("%s: %s is %s: %s", r.Pod, e.URL, t.Health, t.LastError)
+				case t.LastScrape.Before(o.Since):
+					f.fail("%s: %s was last scraped at %s, before this run began to look at %s", r.Pod, e.URL, t.LastScrape.Format(time.TimeOnly), o.Since.Format(time.TimeOnly))
 				case age > 2*time.Duration(t.Interval):
 					f.fail("%s: %s was last scraped %s before it was looked at, its interval is %s", r.Pod, e.URL, age.Round(time.Millisecond), time.Duration(t.Interval))
 				default:
