@@ -12,9 +12,13 @@ import (
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // FormatVersion is that of the file form. A reader takes any file with the same
@@ -31,15 +35,25 @@ type Observation struct {
 	TrustDomain   string    `json:"trustDomain,omitempty"`
 
 	// What the owners of the subject wrote.
-	Namespaces          []corev1.Namespace               `json:"namespaces"`
-	Prometheus          *monitoringv1.Prometheus         `json:"prometheus"`
-	ServiceMonitors     []monitoringv1.ServiceMonitor    `json:"serviceMonitors"`
-	Services            []corev1.Service                 `json:"services"`
-	EndpointSlices      []discoveryv1.EndpointSlice      `json:"endpointSlices"`
-	Pods                []corev1.Pod                     `json:"pods"`
-	PeerAuthentications []*securityv1.PeerAuthentication `json:"peerAuthentications"`
+	Namespaces            []corev1.Namespace                `json:"namespaces"`
+	Prometheus            *monitoringv1.Prometheus          `json:"prometheus"`
+	ServiceMonitors       []monitoringv1.ServiceMonitor     `json:"serviceMonitors"`
+	PodMonitors           []monitoringv1.PodMonitor         `json:"podMonitors"`
+	ProbeMonitors         []monitoringv1.Probe              `json:"probeMonitors"` // the Operator's Probe objects
+	ScrapeConfigs         []monitoringv1alpha1.ScrapeConfig `json:"scrapeConfigs"`
+	Services              []corev1.Service                  `json:"services"`
+	EndpointSlices        []discoveryv1.EndpointSlice       `json:"endpointSlices"`
+	Pods                  []corev1.Pod                      `json:"pods"`
+	StatefulSets          []appsv1.StatefulSet              `json:"statefulSets"` // of the Prometheus under test
+	PeerAuthentications   []*securityv1.PeerAuthentication  `json:"peerAuthentications"`
+	AuthorizationPolicies []*securityv1.AuthorizationPolicy `json:"authorizationPolicies"`
+	DestinationRules      []*networkingv1.DestinationRule   `json:"destinationRules"`
+	Sidecars              []*networkingv1.Sidecar           `json:"sidecars"`
+	Mesh                  Mesh                              `json:"mesh"`
 
-	// What the running parts say of themselves.
+	// What the running parts say of themselves and of each other.
+	Events   []Event   `json:"events"` // warnings, and what the Operator says of monitors
+	Access   []Access  `json:"access"` // what Prometheus' service account may read, by namespace
 	Replicas []Replica `json:"replicas"`
 	Proxies  []Proxy   `json:"proxies"` // of the targets' pods
 	Probes   []Probe   `json:"probes"`
@@ -49,6 +63,63 @@ type Observation struct {
 
 	// Unread is what could not be read. A check that needs it is inconclusive.
 	Unread []Unread `json:"unread,omitempty"`
+	// Requests is how many requests to the API server the pass took, the watch not
+	// counted.
+	Requests int64 `json:"requests"`
+}
+
+// Mesh is what holds for the mesh as a whole.
+type Mesh struct {
+	RootNamespace      string            `json:"rootNamespace"`
+	TrustDomain        string            `json:"trustDomain"`
+	TrustDomainAliases []string          `json:"trustDomainAliases,omitempty"`
+	ProxyMetadata      map[string]string `json:"proxyMetadata,omitempty"` // of defaultConfig
+	HoldApplication    bool              `json:"holdApplication"`         // defaultConfig.holdApplicationUntilProxyStarts
+	MetricsMerging     bool              `json:"metricsMerging"`          // enablePrometheusMerge, on unless switched off
+	Roots              []string          `json:"roots"`                   // SHA-256 of each root in the ConfigMap istio-ca-root-cert of Prometheus' namespace
+	Injectors          []Injector        `json:"injectors"`
+	ControlPlanes      []ControlPlane    `json:"controlPlanes"`
+}
+
+// Injector is a webhook that adds sidecars.
+type Injector struct {
+	Configuration     string                `json:"configuration"`
+	Name              string                `json:"name"`
+	Revision          string                `json:"revision"`
+	Service           string                `json:"service"` // namespace/name
+	HasCA             bool                  `json:"hasCA"`
+	FailurePolicy     string                `json:"failurePolicy"`
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	ObjectSelector    *metav1.LabelSelector `json:"objectSelector,omitempty"`
+}
+
+// ControlPlane is an istiod.
+type ControlPlane struct {
+	Name      string            `json:"name"` // namespace/name of the Deployment
+	Revision  string            `json:"revision"`
+	Version   string            `json:"version"`
+	Ready     int32             `json:"ready"`
+	Replicas  int32             `json:"replicas"`
+	Variables map[string]string `json:"variables,omitempty"` // those of its environment that concern certificates
+}
+
+// Event is what a component reported about an object.
+type Event struct {
+	Kind      string    `json:"kind"`
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	Type      string    `json:"type"` // Normal or Warning
+	Reason    string    `json:"reason"`
+	Message   string    `json:"message"`
+	Last      time.Time `json:"last"`
+}
+
+// Access is whether Prometheus' service account may list and watch a resource.
+type Access struct {
+	Namespace string `json:"namespace"`
+	Resource  string `json:"resource"` // services, pods, endpoints or endpointslices
+	Allowed   bool   `json:"allowed"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // Versions are those of the parts, as they report them.
@@ -77,6 +148,42 @@ type Replica struct {
 	Guide       []Sample     `json:"guide"`                 // the answer to the guide's query
 	StartTimes  []Sample     `json:"startTimes"`            // process_start_time_seconds
 	Up          []Series     `json:"up"`                    // raw samples around the probes
+
+	// Configuration is what Prometheus has loaded, with its own redactions.
+	Configuration string `json:"configuration,omitempty"`
+	// Files are the certificate files that monitors and scrape classes name, as the
+	// Prometheus container sees them.
+	Files []File `json:"files"`
+	// Sockets are the established TCP connections of the pod, from /proc/net/tcp.
+	Sockets []Socket `json:"sockets"`
+	// ProxyCertificates are the workload certificates that the pod's own proxy uses.
+	ProxyCertificates []ProxyCertificate `json:"proxyCertificates"`
+}
+
+// File is a file that Prometheus must read. The content of a key is never read.
+type File struct {
+	Path       string `json:"path"`
+	Role       string `json:"role"`            // ca, cert or key
+	Error      string `json:"error,omitempty"` // why the container's user cannot read it, as in "No such file or directory"
+	Mode       string `json:"mode,omitempty"`  // as in "0644"
+	Owner      string `json:"owner,omitempty"` // uid:gid
+	Size       int64  `json:"size"`
+	ParseError string `json:"parseError,omitempty"` // for ca and cert: why it holds no certificate
+}
+
+// Socket is one established TCP connection.
+type Socket struct {
+	Local  string `json:"local"`  // host:port
+	Remote string `json:"remote"` // host:port
+	UID    int    `json:"uid"`    // of the process that owns it
+}
+
+// ProxyCertificate is a certificate as a proxy's admin interface lists it.
+type ProxyCertificate struct {
+	Serial   string    `json:"serial"` // hexadecimal without leading zeros
+	URI      string    `json:"uri"`
+	NotAfter time.Time `json:"notAfter"`
+	Roots    []string  `json:"roots,omitempty"` // serials of the roots it trusts
 }
 
 // SelfMetrics are those that Prometheus keeps of its own work.
@@ -129,9 +236,10 @@ type Certificate struct {
 
 // Proxy is what a target's own sidecar says.
 type Proxy struct {
-	Pod    string `json:"pod"`
-	Before TLS    `json:"before"` // before the probes
-	After  TLS    `json:"after"`  // after them
+	Pod          string             `json:"pod"`
+	Certificates []ProxyCertificate `json:"certificates"`
+	Before       TLS                `json:"before"` // before the probes
+	After        TLS                `json:"after"`  // after them
 	// Requests are the lines of its access log from just before the probes on.
 	Requests []Request `json:"requests"`
 }
@@ -158,13 +266,15 @@ type Request struct {
 
 // How a probe asked.
 const (
-	PlainText     = "plaintext"      // HTTP without TLS
-	NoCertificate = "no-certificate" // TLS without a client certificate
+	PlainText          = "plaintext"           // HTTP without TLS
+	NoCertificate      = "no-certificate"      // TLS without a client certificate
+	ForeignCertificate = "foreign-certificate" // TLS with the right name from a CA that the mesh does not know
+	SideDoor           = "side-door"           // plain HTTP to another port that may serve metrics
 )
 
 // Probe is a request for a target's metrics by a client outside the mesh.
 type Probe struct {
-	Kind     string    `json:"kind"` // PlainText or NoCertificate
+	Kind     string    `json:"kind"` // one of the constants above
 	Pod      string    `json:"pod"`
 	Port     string    `json:"port"`
 	Path     string    `json:"path"`
@@ -178,6 +288,7 @@ type Probe struct {
 type Attempt struct {
 	Answered bool   `json:"answered"` // something at the target spoke HTTP
 	Code     int    `json:"code,omitempty"`
+	Bytes    int64  `json:"bytes,omitempty"` // of the answer's body
 	Error    string `json:"error,omitempty"`
 	NotSent  bool   `json:"notSent,omitempty"` // the request never left: says nothing of the target
 }
