@@ -13,6 +13,12 @@ OUT     ?=
 SETTLE  ?=
 WATCH   ?=
 CONFIG  ?=
+CHECK   ?=
+PROFILE ?=
+LEVEL   ?=
+SKIP    ?=
+DRY_RUN ?=
+FILE    ?= reports/out/latest/observations/conformance.json
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -22,7 +28,9 @@ LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Co
 
 OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
-	$(if $(WATCH),-watch=$(WATCH)) $(if $(CONFIG),-config=$(CONFIG))
+	$(if $(WATCH),-watch=$(WATCH)) $(if $(CONFIG),-config=$(CONFIG)) \
+	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
+	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 ##@ The main job
 
@@ -37,6 +45,10 @@ up: build ## Make a cluster with everything in it and leave it
 .PHONY: check
 check: build ## Judge the cluster that `make up` made, as it stands now
 	@exec $(BINARY) -mode=check $(OPTIONS)
+
+.PHONY: explain
+explain: build ## Judge a kept observation again, without its cluster (FILE=)
+	@exec $(BINARY) -mode=explain -observation=$(FILE) $(OPTIONS)
 
 .PHONY: down
 down: build ## Remove the cluster that `make up` made
@@ -81,6 +93,11 @@ help: ## Show this help
 	@printf '  %-8s %s\n' \
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
 		KEEP    'leave the cluster when the run ends' \
+		CHECK   'run only the checks whose ID matches this regular expression' \
+		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience' \
+		LEVEL   'run only these levels: core,extended,provisional' \
+		SKIP    'do not run a check: id=reason' \
+		DRY_RUN 'say what would run, and why the rest would not' \
 		CLUSTER 'name of the cluster, beginning with mtls-scrape-' \
 		SETTLE  'how long to wait for the first scrapes before judging (1m)' \
 		WATCH   'how long to watch for certificate rotations (2m)' \

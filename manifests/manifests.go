@@ -6,6 +6,7 @@
 package manifests
 
 import (
+	"bufio"
 	"bytes"
 	"embed"
 	"errors"
@@ -15,10 +16,12 @@ import (
 	"path"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/apimachinery/pkg/util/json"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
 )
 
-//go:embed bookinfo guide mesh
+//go:embed bookinfo guide mesh probe
 var files embed.FS
 
 // The folders that can be read.
@@ -26,6 +29,7 @@ const (
 	Bookinfo = "bookinfo"
 	Guide    = "guide"
 	Mesh     = "mesh"
+	Probe    = "probe"
 )
 
 // Read returns the objects of a folder, file by file in the order of their names.
@@ -51,16 +55,19 @@ func Read(folder string) ([]*unstructured.Unstructured, error) {
 }
 
 // Parse reads a stream of YAML documents. Empty documents are skipped; one that
-// is not an object is an error.
+// is not an object, or says something twice, is an error.
 func Parse(content []byte) ([]*unstructured.Unstructured, error) {
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
 	var objects []*unstructured.Unstructured
 	for n := 1; ; n++ {
-		var fields map[string]any
-		err := decoder.Decode(&fields)
+		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
 			return objects, nil
 		}
+		if err != nil {
+			return nil, fmt.Errorf("document %d: %w", n, err)
+		}
+		fields, err := parseDocument(document)
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", n, err)
 		}
@@ -73,4 +80,14 @@ func Parse(content []byte) ([]*unstructured.Unstructured, error) {
 		}
 		objects = append(objects, u)
 	}
+}
+
+// parseDocument reads whole numbers as such, which is what Kubernetes' helpers for
+// unstructured objects know.
+func parseDocument(document []byte) (fields map[string]any, err error) {
+	text, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return nil, err
+	}
+	return fields, json.Unmarshal(text, &fields)
 }

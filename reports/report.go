@@ -105,6 +105,9 @@ type Report struct {
 	// Leftovers are the things that this run made and could not remove, each named
 	// so that a person can find it: "namespace/mtls-scrape-x1", "kind cluster x1".
 	Leftovers []string `json:"leftovers"`
+	// APIRequests is how many requests to the API server one observation took. The
+	// owner of a cluster wants to know what a guest costs him.
+	APIRequests int64 `json:"apiRequests,omitempty"`
 	// Phases say where the time went.
 	Phases []Phase `json:"phases"`
 	// Timeline holds what happened while the run watched, by time: it is what shows

@@ -45,7 +45,7 @@ func agree(t *testing.T, root, s node, typ reflect.Type, path string, used map[s
 		assert.NotEmpty(t, s["description"], "%s needs a description", ref)
 	}
 	want := map[reflect.Kind]string{
-		reflect.String: "string", reflect.Int: "integer", reflect.Float64: "number", reflect.Bool: "boolean",
+		reflect.String: "string", reflect.Int: "integer", reflect.Int64: "integer", reflect.Float64: "number", reflect.Bool: "boolean",
 		reflect.Slice: "array", reflect.Map: "object", reflect.Struct: "object",
 	}
 	if typ.Kind() == reflect.Pointer {

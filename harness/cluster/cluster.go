@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	kind "sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
@@ -31,6 +33,26 @@ import (
 // Prefix begins the name of every cluster this project makes, so that clean-up
 // can tell them from a user's own.
 const Prefix = "mtls-scrape-"
+
+// longestName is kind's own bound: the node's host name is longer by 14, and a
+// host name ends at 64.
+const longestName = 50
+
+var validName = regexp.MustCompile(`^` + Prefix + `[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+
+// CheckName refuses a name that no cluster of this project can have. Names become
+// those of containers, networks and folders, some of which are removed again.
+func CheckName(name string) error {
+	switch {
+	case !strings.HasPrefix(name, Prefix):
+		return fmt.Errorf("the cluster name %q must begin with %s, so that clean-up can tell it from others", name, Prefix)
+	case !validName.MatchString(name):
+		return fmt.Errorf("the cluster name %q must go on after %s with lower-case letters, digits, dots and hyphens, and end with a letter or a digit", name, Prefix)
+	case len(name) > longestName:
+		return fmt.Errorf("the cluster name %q has %d characters: use at most %d, or the node's host name is too long", name, len(name), longestName)
+	}
+	return nil
+}
 
 // deleteTimeout bounds the removal of a cluster, which takes a second or two.
 const deleteTimeout = 2 * time.Minute
@@ -55,8 +77,8 @@ type Options struct {
 // Create makes the cluster and waits until its node is ready. When it fails, or
 // the context ends, nothing of the cluster is left.
 func Create(ctx context.Context, o Options) (*Cluster, error) {
-	if !strings.HasPrefix(o.Name, Prefix) {
-		return nil, fmt.Errorf("the cluster name %q must begin with %s, so that it can be told from others", o.Name, Prefix)
+	if err := CheckName(o.Name); err != nil {
+		return nil, err
 	}
 	c := &Cluster{Name: o.Name, Kubeconfig: filepath.Join(o.Dir, "kubeconfig"), engine: o.Engine}
 	existing, err := c.leftovers(ctx)
@@ -169,6 +191,26 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 	}, wait.Timeout(2*time.Minute))
 }
 
+// Load puts the images of an archive onto every node.
+func (c *Cluster) Load(archive string) error {
+	nodes, err := c.provider().ListInternalNodes(c.Name)
+	if err != nil {
+		return fmt.Errorf("listing the nodes of %s: %w", c.Name, err)
+	}
+	for _, n := range nodes {
+		f, err := os.Open(archive)
+		if err != nil {
+			return err
+		}
+		err = nodeutils.LoadImageArchive(n, f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("loading %s onto %s: %w", filepath.Base(archive), n.String(), withOutput(err))
+		}
+	}
+	return nil
+}
+
 // REST returns how to reach the API server. The limits of client-go are meant
 // for controllers; a run is short and its own limit is its worker count.
 func (c *Cluster) REST() (*rest.Config, error) {
@@ -276,6 +318,9 @@ func Names(ctx context.Context, e *engine.Engine) ([]string, error) {
 // Remove deletes a cluster of this project by name, such as one that a killed
 // run left.
 func Remove(ctx context.Context, e *engine.Engine, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", Prefix+"remove-")
 	if err != nil {
 		return err

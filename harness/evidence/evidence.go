@@ -14,11 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -88,14 +89,15 @@ func Collect(ctx context.Context, config *rest.Config, dir string) error {
 
 func collectObjects(ctx context.Context, client dynamic.Interface, r schema.GroupVersionResource, dir string) error {
 	list, err := client.Resource(r).List(ctx, metav1.ListOptions{})
-	if meta.IsNoMatchError(err) {
-		return nil
+	if apierrors.IsNotFound(err) {
+		return nil // the cluster does not know this kind: there is none to keep
 	}
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", r.Resource, err)
 	}
 	for i := range list.Items {
 		list.Items[i].SetManagedFields(nil)
+		unstructured.RemoveNestedField(list.Items[i].Object, "metadata", "annotations", corev1.LastAppliedConfigAnnotation) // it repeats the values as text
 		hideValues(list.Items[i].Object)
 	}
 	content, err := yaml.Marshal(list.UnstructuredContent())
@@ -135,12 +137,22 @@ func collectLogs(ctx context.Context, k kubernetes.Interface, dir string) error 
 	}
 	var g errgroup.Group
 	g.SetLimit(6)
+	var mu sync.Mutex
+	var failures []error
 	for _, p := range pods.Items {
 		for _, c := range append(p.Spec.InitContainers, p.Spec.Containers...) {
-			g.Go(func() error { return collectLog(ctx, k, p, c.Name, dir) })
+			g.Go(func() error {
+				if err := collectLog(ctx, k, p, c.Name, dir); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					failures = append(failures, err)
+				}
+				return nil
+			})
 		}
 	}
-	return g.Wait()
+	_ = g.Wait() // failures are kept above
+	return errors.Join(failures...)
 }
 
 func collectLog(ctx context.Context, k kubernetes.Interface, p corev1.Pod, container, dir string) error {

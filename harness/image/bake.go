@@ -1,16 +1,15 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
@@ -29,21 +28,26 @@ func (b *Builder) bake(ctx context.Context, dir string, folders map[string]strin
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	images, err := b.podImages(work, folders)
+	images, err := b.podImages(work, folders, func(i Image) bool { return i.Place != host })
 	if err != nil {
 		return err
 	}
-	container, err := b.startContainerd(ctx, work, folders["containerd"])
-	if err != nil {
+	// The store lets one run at a time bake in dir, so what has its name in the
+	// engine was left by a killed one.
+	container := "mtls-scrape-bake-" + keyOf(dir).Short()
+	tag := "mtls-scrape-conformance/bake:" + keyOf(dir).Short()
+	if err := b.discard(ctx, container, tag); err != nil {
 		return err
 	}
 	defer func() {
 		// The build may have been interrupted: clean up all the same, for a while.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		_, rmErr := b.engine.Output(ctx, "rm", "--force", "--volumes", container)
-		err = errors.Join(err, rmErr)
+		err = errors.Join(err, b.discard(ctx, container, tag))
 	}()
+	if err := b.startContainerd(ctx, work, folders["containerd"], container, tag); err != nil {
+		return err
+	}
 	importArgs := []string{"exec", "-i", container, "/bin/ctr", "--namespace=k8s.io", "images", "import", "--local", "--label=io.cri-containerd.pinned=pinned", "-"}
 	err = b.pipe(ctx, b.engine.Binary, importArgs, func(w io.Writer) error { return tarball.MultiRefWrite(images, w) })
 	if err != nil {
@@ -62,50 +66,62 @@ func (b *Builder) bake(ctx context.Context, dir string, folders map[string]strin
 	return os.RemoveAll(work)
 }
 
-// startContainerd runs containerd by itself and waits until it answers.
-func (b *Builder) startContainerd(ctx context.Context, work, programs string) (container string, err error) {
+// discard removes the container with its volume, and the image, if they are there.
+func (b *Builder) discard(ctx context.Context, container, tag string) error {
+	containers, err := b.engine.Output(ctx, "ps", "--all", "--quiet", "--filter", "name="+container)
+	if err == nil && containers != "" {
+		_, err = b.engine.Output(ctx, "rm", "--force", "--volumes", container)
+	}
+	images, imageErr := b.engine.Output(ctx, "images", "--quiet", tag)
+	if imageErr == nil && images != "" {
+		_, imageErr = b.engine.Output(ctx, "rmi", "--force", tag)
+	}
+	return errors.Join(err, imageErr)
+}
+
+// startContainerd runs containerd by itself, from an image of its own, and waits
+// until it answers. Both are the caller's to discard, however it ends.
+func (b *Builder) startContainerd(ctx context.Context, work, programs, container, tag string) error {
 	layer := filepath.Join(work, "containerd")
 	if err := os.Mkdir(layer, 0o755); err != nil {
-		return "", err
+		return err
 	}
-	err = writeLayer(filepath.Join(layer, "layer.tar"), []file{
+	err := writeLayer(filepath.Join(layer, "layer.tar"), []file{
 		{path: "/bin/containerd", from: filepath.Join(programs, "containerd"), mode: 0o755},
 		{path: "/bin/ctr", from: filepath.Join(programs, "ctr"), mode: 0o755},
 		{path: "/tmp/.keep", content: []byte{}},
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
 	img, err := stack(v1.Config{Entrypoint: []string{"/bin/containerd"}}, layer)
 	if err != nil {
-		return "", err
-	}
-	id, err := img.Digest()
-	if err != nil {
-		return "", err
-	}
-	tag := "mtls-scrape-conformance/bake:" + id.Hex[:12]
-	if _, err := name.NewTag(tag); err != nil {
-		return "", err
+		return err
 	}
 	if err := b.load(ctx, tag, img); err != nil {
-		return "", err
+		return err
 	}
-	out, err := b.engine.Output(ctx, "run", "--detach", "--privileged", "--network=none", "--volume=/var/lib/containerd", "--tmpfs=/run", tag)
+	_, err = b.engine.Output(ctx, "run", "--detach", "--name="+container, "--privileged", "--network=none", "--volume=/var/lib/containerd", "--tmpfs=/run", tag)
 	if err != nil {
-		return "", fmt.Errorf("starting containerd to unpack the images: %w", err)
+		return fmt.Errorf("starting containerd to unpack the images: %w", err)
 	}
-	container = strings.TrimSpace(out)
 	err = wait.For(ctx, "containerd to answer", func(ctx context.Context) (bool, string, error) {
 		_, err := b.engine.Output(ctx, "exec", container, "/bin/ctr", "version")
 		return err == nil, "", err
 	}, wait.Timeout(time.Minute))
 	if err != nil {
-		logs, _ := b.engine.Output(context.WithoutCancel(ctx), "logs", "--tail=15", container)
-		_, rmErr := b.engine.Output(context.WithoutCancel(ctx), "rm", "--force", "--volumes", container)
-		return "", errors.Join(fmt.Errorf("%w\n  containerd's log:\n%s", err, logs), rmErr)
+		return fmt.Errorf("%w\n  containerd's log:\n%s", err, b.lastLines(ctx, container))
 	}
-	return container, nil
+	return nil
+}
+
+// lastLines is the end of a container's log, as far as the engine gives it.
+func (b *Builder) lastLines(ctx context.Context, container string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	// containerd logs to its standard error, which the client hands through.
+	log, _ := b.engine.Command(ctx, "logs", "--tail=15", container).CombinedOutput()
+	return tail(string(log), 15)
 }
 
 // copyOut writes containerd's root folder as a layer.
@@ -120,6 +136,8 @@ func (b *Builder) copyOut(ctx context.Context, container, to string) error {
 	if err != nil {
 		return err
 	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -128,7 +146,7 @@ func (b *Builder) copyOut(ctx context.Context, container, to string) error {
 		_ = cmd.Process.Kill() // it would wait for ever for somebody to read on
 	}
 	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return fmt.Errorf("copying the unpacked images out of the container: %w", err)
+		return fmt.Errorf("copying the unpacked images out of the container: %w\n%s", err, tail(said.String(), 15))
 	}
 	return out.Close()
 }

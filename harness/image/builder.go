@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -248,21 +249,57 @@ func (b *Builder) load(ctx context.Context, tag string, img v1.Image) error {
 // pipe runs a program and feeds it what write produces.
 func (b *Builder) pipe(ctx context.Context, program string, args []string, write func(io.Writer) error) error {
 	r, w := io.Pipe()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return w.CloseWithError(write(w)) })
-	g.Go(func() error {
-		_, err := command{name: program, args: args, stdin: r}.run(ctx)
-		r.CloseWithError(err) // a program that gave up must not block the writer
-		return err
-	})
-	return g.Wait()
+	gaveUp := errors.New("the program reads no more")
+	written := make(chan error, 1)
+	go func() {
+		err := write(w)
+		w.CloseWithError(err)
+		written <- err
+	}()
+	_, err := command{name: program, args: args, stdin: r}.run(ctx)
+	r.CloseWithError(gaveUp) // it must not block the writer
+	// What is wrong with the input is the cause of what the program says of it.
+	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, gaveUp) {
+		return fmt.Errorf("writing to %s: %w", program, writeErr)
+	}
+	return err
 }
 
-// podImages assembles every image of the catalogue that runs inside the node.
-func (b *Builder) podImages(dir string, folders map[string]string) (map[name.Reference]v1.Image, error) {
+// Own writes to a file an archive of the images that are published nowhere, for
+// a cluster whose nodes pull everything else.
+func (b *Builder) Own(ctx context.Context, to string) error {
+	isOwn := func(i Image) bool { return i.Place == own }
+	folders := map[string]string{}
+	for _, c := range components {
+		if !slices.ContainsFunc(Catalogue(), func(i Image) bool { return isOwn(i) && i.recipe.uses(c.name) }) {
+			continue
+		}
+		key, err := c.key(b.root)
+		if err != nil {
+			return err
+		}
+		folders[c.name], err = b.store.Get(ctx, c.name, key, func(ctx context.Context, dir string) error { return c.make(ctx, b.root, dir) })
+		if err != nil {
+			return err
+		}
+	}
+	work, err := os.MkdirTemp(filepath.Dir(to), "own-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	images, err := b.podImages(work, folders, isOwn)
+	if err != nil {
+		return err
+	}
+	return tarball.MultiRefWriteToFile(to, images)
+}
+
+// podImages assembles the images of the catalogue that are wanted.
+func (b *Builder) podImages(dir string, folders map[string]string, wanted func(Image) bool) (map[name.Reference]v1.Image, error) {
 	images := map[name.Reference]v1.Image{}
 	for _, i := range Catalogue() {
-		if i.Place == host {
+		if !wanted(i) {
 			continue
 		}
 		layer := filepath.Join(dir, i.Name)
@@ -309,7 +346,7 @@ type tracker struct {
 }
 
 func newTracker(report func(Progress), names []string) *tracker {
-	return &tracker{start: time.Now(), report: report, waiting: names, running: map[string]time.Time{}, total: len(names)}
+	return &tracker{start: time.Now(), report: report, waiting: slices.Clone(names), running: map[string]time.Time{}, total: len(names)}
 }
 
 func (t *tracker) track(name string, work func() error) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -33,6 +34,7 @@ const (
 	host = "host" // run by the container engine: the node itself
 	node = "node" // part of the node image, upstream's too
 	pod  = "pod"  // pulled from a registry, or baked into a node image built from packages
+	own  = "own"  // the suite's own, published nowhere: baked in, or loaded into a node from a registry
 )
 
 // Image is one image of the run: what upstream calls it, and how it is made here.
@@ -40,7 +42,7 @@ type Image struct {
 	Name      string // short and unique, as in "proxyv2"
 	Reference string // upstream's repository and tag
 	Digest    string // upstream's digest where it is known, as in "sha256:..."
-	Place     string // host, node or pod
+	Place     string // host, node, pod or own
 	recipe    recipe
 }
 
@@ -51,6 +53,11 @@ type recipe struct {
 	user     string
 	entry    []string
 	env      []string
+}
+
+// uses reports whether the image has a program of a component.
+func (r recipe) uses(component string) bool {
+	return slices.ContainsFunc(r.programs, func(f file) bool { return strings.HasPrefix(f.from, component+"/") })
 }
 
 func program(from, path string) file { return file{from: from, path: path, mode: 0o755} }
@@ -67,7 +74,7 @@ func Catalogue() []Image {
 	}
 	images := []Image{
 		{
-			// kind v0.33.0's own default; from packages it is assembled by bakeNode.
+			// kind v0.33.0's own default; from packages it is assembled by [Builder.Node].
 			Name: "node", Place: host,
 			Reference: "docker.io/kindest/node:" + RegistryKubernetesVersion,
 			Digest:    "sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
@@ -116,6 +123,10 @@ func Catalogue() []Image {
 			recipe: withUser(static("prometheus-operator/prometheus-config-reloader", "/bin/prometheus-config-reloader"), "65534:65534"),
 		},
 	}
+	images = append(images, Image{
+		Name: "probe", Place: own, Reference: "localhost/mtls-scrape-conformance/probe:1",
+		recipe: withUser(static("probe/probe", "/probe"), "1000:1000"),
+	})
 	return append(images, bookinfoImages()...)
 }
 

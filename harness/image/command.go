@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -31,16 +32,29 @@ func (c command) run(ctx context.Context) (stdout []byte, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	var out, both bytes.Buffer
+	var out bytes.Buffer
+	var both shared
 	cmd.Stdout = io.MultiWriter(&out, &both)
 	cmd.Stderr = &both
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s was interrupted: %w", c.name, ctx.Err())
 		}
-		return nil, fmt.Errorf("%s %s: %w\n%s", c.name, strings.Join(c.args, " "), err, tail(both.String(), 15))
+		return nil, fmt.Errorf("%s %s: %w\n%s", c.name, strings.Join(c.args, " "), err, tail(both.b.String(), 15))
 	}
 	return out.Bytes(), nil
+}
+
+// shared is a buffer that a program's two outputs go to, each by a goroutine.
+type shared struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
 }
 
 // tail keeps the last lines of a program's output, indented.

@@ -46,7 +46,7 @@ var (
 )
 
 func (r rootfs) key() Key {
-	return keyOf("mmdebstrap", debianSuite, runtime.GOARCH, r.name, fmt.Sprint(r.packages, r.hooks), fmt.Sprint(mmdebstrapOptions))
+	return keyOf(recipeVersion, "mmdebstrap", debianSuite, runtime.GOARCH, r.name, fmt.Sprint(r.packages, r.hooks), fmt.Sprint(mmdebstrapOptions))
 }
 
 // mmdebstrapOptions leave out what no container reads.

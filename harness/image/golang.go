@@ -14,8 +14,9 @@ import (
 // found in components/<name>. Each has its own because their dependencies differ
 // and must be the ones that upstream pinned.
 type component struct {
-	name   string
-	builds []build
+	name    string
+	fixture []string // its folders below fixtures, if it is of the suite's own module
+	builds  []build
 }
 
 // build is one call of go build: programs that share tags and linker flags.
@@ -74,7 +75,8 @@ var components = []component{
 	{name: "coredns", builds: []build{{packages: []string{"."}}}},
 	{name: "etcd", builds: []build{{packages: []string{"go.etcd.io/etcd/server/v3"}, output: "etcd"}}},
 	{name: "pause", builds: []build{{packages: []string{"."}}}},
-	{name: "bookinfo", builds: []build{{packages: []string{"./fixtures/bookinfo/services"}, output: "bookinfo"}}},
+	{name: "bookinfo", fixture: []string{"bookinfo", "bookinfo/services"}, builds: []build{{packages: []string{"./fixtures/bookinfo/services"}, output: "bookinfo"}}},
+	{name: "probe", fixture: []string{"probe"}, builds: []build{{packages: []string{"./fixtures/probe"}, output: "probe"}}},
 }
 
 const istioVersionFlags = "-X istio.io/istio/pkg/version.buildVersion=" + IstioVersion +
@@ -86,7 +88,7 @@ const istioVersionFlags = "-X istio.io/istio/pkg/version.buildVersion=" + IstioV
 // folder is where the component's go.mod lies in the checkout at root. The
 // fixtures need no pins of their own: they are built with the suite's.
 func (c component) folder(root string) string {
-	if c.name == "bookinfo" {
+	if c.fixture != nil {
 		return root
 	}
 	return filepath.Join(root, "harness", "image", "components", c.name)
@@ -99,15 +101,22 @@ var goEnvironment = []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + runtime.
 
 // key is made of the pins, the recipe and the Go toolchain.
 func (c component) key(root string) (Key, error) {
-	dir := c.folder(root)
-	if c.name == "bookinfo" {
-		dir = filepath.Join(root, "fixtures", "bookinfo", "services")
+	folders := []string{c.folder(root)}
+	if c.fixture != nil {
+		folders = nil
 	}
-	sources, err := keyOfFolder(dir)
-	if err != nil {
-		return "", err
+	for _, f := range c.fixture {
+		folders = append(folders, filepath.Join(root, "fixtures", filepath.FromSlash(f)))
 	}
-	return keyOf("go", runtime.Version(), runtime.GOARCH, string(sources), fmt.Sprintf("%+v", c.builds)), nil
+	parts := []string{recipeVersion, "go", runtime.Version(), runtime.GOARCH, fmt.Sprintf("%+v", c.builds)}
+	for _, dir := range folders {
+		sources, err := keyOfFolder(dir)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, string(sources))
+	}
+	return keyOf(parts...), nil
 }
 
 // make builds the component's programs into dir.
@@ -163,7 +172,7 @@ func Root() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("images are built from the repository's recipes, and the working folder is not inside a checkout: run from a checkout, or use IMAGES=registry")
+			return "", fmt.Errorf("the working folder is not inside a checkout, whose recipes and pins every run needs: run from a checkout")
 		}
 	}
 }

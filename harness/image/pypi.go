@@ -16,7 +16,7 @@ func envoyKey(root string) (Key, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading Envoy's pin: %w", err)
 	}
-	return keyOf("pypi", runtime.GOARCH, string(requirements)), nil
+	return keyOf(recipeVersion, "pypi", runtime.GOARCH, string(requirements)), nil
 }
 
 func envoyRequirements(root string) string {

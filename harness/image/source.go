@@ -14,12 +14,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
@@ -101,7 +104,11 @@ func RegistryReferences(ctx context.Context, lockFile string, transport http.Rou
 	}
 	refs, changed := References{}, false
 	for _, i := range Catalogue() {
-		if i.Place == node { // inside upstream's node image
+		switch i.Place {
+		case node: // inside upstream's node image
+			continue
+		case own: // loaded into the node
+			refs[i.Name] = i.Reference
 			continue
 		}
 		digest := i.Digest
@@ -133,6 +140,14 @@ func readLock(path string) (map[string]string, error) {
 	if err == nil {
 		err = json.Unmarshal(content, &lock)
 	}
+	if err == nil && lock == nil { // the file says null
+		err = errors.New("it holds no object")
+	}
+	for _, reference := range slices.Sorted(maps.Keys(lock)) {
+		if _, hashErr := v1.NewHash(lock[reference]); hashErr != nil && err == nil {
+			err = fmt.Errorf("the digest of %s: %w", reference, hashErr)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the image lock %s: %w (mend it, or delete it to have the digests asked for again)", path, err)
 	}
@@ -148,8 +163,13 @@ func writeLock(path string, lock map[string]string) error {
 		return fmt.Errorf("keeping the digests: %w", err)
 	}
 	unfinished := path + ".unfinished"
-	if err := os.WriteFile(unfinished, append(content, '\n'), 0o644); err != nil {
+	err = os.WriteFile(unfinished, append(content, '\n'), 0o644)
+	if err == nil {
+		err = os.Rename(unfinished, path)
+	}
+	if err != nil {
+		_ = os.Remove(unfinished) // the first error is the one to tell
 		return fmt.Errorf("keeping the digests: %w", err)
 	}
-	return os.Rename(unfinished, path)
+	return nil
 }

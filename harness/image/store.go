@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,7 +32,8 @@ func keyOf(parts ...string) Key {
 	return Key(hex.EncodeToString(h.Sum(nil)))
 }
 
-// keyOfFolder hashes the files directly in a folder, by name and content.
+// keyOfFolder hashes the files directly in a folder, by name and content. Tests
+// are left out: no artefact has them in it.
 func keyOfFolder(dir string) (Key, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -41,7 +41,7 @@ func keyOfFolder(dir string) (Key, error) {
 	}
 	var parts []string
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() || strings.HasSuffix(e.Name(), "_test.go") {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -99,7 +99,7 @@ func (s *Store) Get(ctx context.Context, name string, key Key, build func(ctx co
 		return "", err
 	}
 	if err := os.MkdirAll(unfinished, 0o755); err != nil {
-		return "", fmt.Errorf("making room for %s: %w", name, err)
+		return "", fmt.Errorf("making room for %s: %w", name, explain(err, s.dir))
 	}
 	defer os.RemoveAll(unfinished)
 	if err := build(ctx, unfinished); err != nil {
@@ -114,17 +114,16 @@ func (s *Store) Get(ctx context.Context, name string, key Key, build func(ctx co
 // lock takes the advisory lock of one artefact. The kernel drops it with the
 // process, so a killed build never blocks the next one.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
-	path := filepath.Join(s.dir, "unfinished", name+".lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := s.openLock(name)
 	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", name, err)
+		return nil, err
 	}
 	err = wait.For(ctx, "another run to finish building "+name, func(context.Context) (bool, string, error) {
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		switch err := tryLock(f); {
 		case err == nil:
 			return true, "", nil
 		case errors.Is(err, syscall.EWOULDBLOCK):
-			return false, "another run holds " + path, nil
+			return false, "another run holds " + f.Name(), nil
 		default:
 			return false, "", wait.Stop(err)
 		}
@@ -136,7 +135,21 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 	return func() { f.Close() }, nil
 }
 
+func (s *Store) openLock(name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, "unfinished", name+lockSuffix), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", name, explain(err, s.dir))
+	}
+	return f, nil
+}
+
+const lockSuffix = ".lock"
+
+func tryLock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
 // Prune removes every artefact that is not in keep, and what killed builds left.
+// What another run is building stays, and so do the locks, which are empty: a run
+// that waits for one would otherwise hold a lock that nobody else can see.
 func (s *Store) Prune(keep map[string]Key) (removed []string, err error) {
 	wanted := map[string]bool{}
 	for name, key := range keep {
@@ -148,16 +161,34 @@ func (s *Store) Prune(keep map[string]Key) (removed []string, err error) {
 			return removed, err
 		}
 		for _, e := range entries {
-			if d == "artefacts" && wanted[e.Name()] {
+			if d == "artefacts" && wanted[e.Name()] || strings.HasSuffix(e.Name(), lockSuffix) {
 				continue
 			}
-			if err := os.RemoveAll(filepath.Join(s.dir, d, e.Name())); err != nil {
+			gone, err := s.removeUnused(d, e.Name())
+			if err != nil {
 				return removed, err
 			}
-			removed = append(removed, e.Name())
+			if gone {
+				removed = append(removed, e.Name())
+			}
 		}
 	}
 	return removed, nil
+}
+
+// removeUnused removes one folder, unless another run holds its lock.
+func (s *Store) removeUnused(folder, name string) (gone bool, err error) {
+	f, err := s.openLock(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if err := tryLock(f); errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, os.RemoveAll(filepath.Join(s.dir, folder, name))
 }
 
 // explain adds the next step to errors whose cure is known.
@@ -169,24 +200,6 @@ func explain(err error, dir string) error {
 		return fmt.Errorf("%w (set CACHE to a folder that can be written)", err)
 	}
 	return err
-}
-
-// copyFile copies one regular file with its mode.
-func copyFile(from, to string, mode fs.FileMode) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		out.Close()
-		return err
-	}
-	return out.Close()
 }
 
 // CacheDir is where artefacts are kept: CACHE if it is set, else the user's own

@@ -37,17 +37,21 @@ func podStates(ctx context.Context, client klient.Client, namespace, selector st
 	if len(pods.Items) == 0 {
 		return "no pod with " + selector + " in " + namespace, nil
 	}
+	return describe(pods.Items), nil
+}
+
+func describe(pods []corev1.Pod) string {
 	var states []string
-	for _, p := range pods.Items {
+	for _, p := range pods {
 		state := string(p.Status.Phase)
 		for _, s := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
 			if w := s.State.Waiting; w != nil && w.Reason != "PodInitializing" {
-				state += fmt.Sprintf(", %s: %s %s", s.Name, w.Reason, w.Message)
+				state += strings.TrimRight(fmt.Sprintf(", %s: %s %s", s.Name, w.Reason, w.Message), " ")
 			}
 		}
 		states = append(states, p.Name+" "+state)
 	}
-	return strings.Join(states, "; "), nil
+	return strings.Join(states, "; ")
 }
 
 // accessLogFormat is the fields as the JSON text that Istio's mesh configuration wants.

@@ -45,12 +45,6 @@ func (r *Replica) Targets(ctx context.Context) (promv1.TargetsResult, error) {
 	return t, r.explain("its targets", err)
 }
 
-// Version returns the release that runs, as in "3.16.0".
-func (r *Replica) Version(ctx context.Context) (string, error) {
-	b, err := r.api.Buildinfo(ctx)
-	return b.Version, r.explain("its version", err)
-}
-
 // Query evaluates an expression at an instant.
 func (r *Replica) Query(ctx context.Context, expression string, at time.Time) (model.Value, error) {
 	v, _, err := r.api.Query(ctx, expression, at)
@@ -97,26 +91,38 @@ func (r *Replica) ScrapePools(ctx context.Context) ([]string, error) {
 }
 
 // SelfMetrics returns the gauges and counters without labels that the replica
-// serves of its own work.
-func (r *Replica) SelfMetrics(ctx context.Context) (map[string]float64, error) {
+// serves of its own work, and the release that it says it is, as in "3.16.0".
+func (r *Replica) SelfMetrics(ctx context.Context) (metrics map[string]float64, version string, err error) {
 	body, err := r.get(ctx, "/metrics")
 	if err != nil {
-		return nil, r.explain("its own metrics", err)
+		return nil, "", r.explain("its own metrics", err)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {
-		return nil, r.explain("its own metrics", err)
+		return nil, "", r.explain("its own metrics", err)
 	}
-	metrics := map[string]float64{}
+	metrics = map[string]float64{}
 	for name, family := range families {
 		for _, m := range family.Metric {
 			if len(m.Label) == 0 && (m.Gauge != nil || m.Counter != nil) {
 				metrics[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue() // one of them is absent, hence 0
 			}
+			for _, l := range m.Label {
+				if name == "prometheus_build_info" && l.GetName() == "version" {
+					version = l.GetValue()
+				}
+			}
 		}
 	}
-	return metrics, nil
+	return metrics, version, nil
+}
+
+// Configuration returns what the replica has loaded, as YAML. Prometheus itself
+// leaves out what is secret.
+func (r *Replica) Configuration(ctx context.Context) (string, error) {
+	c, err := r.api.Config(ctx)
+	return c.YAML, r.explain("its configuration", err)
 }
 
 // get asks for something that the client library has no call for.

@@ -35,9 +35,8 @@ func ParseCertificate(chainPEM, rootsPEM []byte) (*Certificate, error) {
 	pool, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, r := range roots {
 		pool.AddCert(r)
-		sum := sha256.Sum256(r.Raw)
-		c.Roots = append(c.Roots, hex.EncodeToString(sum[:]))
 	}
+	c.Roots = fingerprints(roots)
 	for _, i := range chain[1:] {
 		between.AddCert(i)
 	}
@@ -70,4 +69,14 @@ func parsePEM(content []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("holds no certificate")
 	}
 	return certs, nil
+}
+
+// fingerprints are the SHA-256 sums by which certificates are told apart.
+func fingerprints(certs []*x509.Certificate) []string {
+	var sums []string
+	for _, c := range certs {
+		sum := sha256.Sum256(c.Raw)
+		sums = append(sums, hex.EncodeToString(sum[:]))
+	}
+	return sums
 }

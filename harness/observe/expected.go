@@ -1,9 +1,11 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // Expected is a target that must be scraped, worked out from what the owners
@@ -22,124 +25,336 @@ type Expected struct {
 	Pool      string // as the Operator names it: serviceMonitor/<namespace>/<name>/<endpoint>
 	URL       string
 	Namespace string
-	Pod       string
+	Service   string // empty for a PodMonitor
+	Pod       string // empty if it is no pod
+	Container string // that declares the port, if any does
 	Address   string // host:port
 	Port      string
 	Path      string
 	Scheme    string
-	Monitor   *monitoringv1.ServiceMonitor
-	Endpoint  monitoringv1.Endpoint
+}
+
+// Open is a set of targets that cannot be worked out from what was observed. What
+// Prometheus says of it can be neither confirmed nor denied.
+type Open struct {
+	Pool   string // empty for all, otherPools for those that no monitor makes
+	Reason string // names the object and the field
+}
+
+// otherPools are the pools that come from somewhere else than a monitor.
+const otherPools = "*"
+
+// Covers reports whether a scrape pool is among those left open.
+func (u Open) Covers(pool string) bool {
+	if u.Pool == otherPools {
+		kind, _, _ := strings.Cut(pool, "/")
+		return !slices.Contains([]string{"serviceMonitor", "podMonitor", "probe", "scrapeConfig"}, kind)
+	}
+	return u.Pool == "" || u.Pool == pool
 }
 
 // ExpectedTargets derives the exact set that each replica must have, sorted by
-// pool and URL.
+// pool and URL, as far as it can be derived.
 func ExpectedTargets(o Observation) []Expected {
-	var expected []Expected
-	for _, m := range SelectedMonitors(o) {
-		selector, err := metav1.LabelSelectorAsSelector(&m.Spec.Selector)
-		if err != nil {
-			continue // the API server takes no such selector; the Operator would reject it
-		}
-		for _, s := range o.Services {
-			if !selectsNamespace(m.Spec.NamespaceSelector, m.Namespace, s.Namespace) || !selector.Matches(labels.Set(s.Labels)) {
-				continue
-			}
-			for i, e := range m.Spec.Endpoints {
-				expected = append(expected, ofEndpoint(o, m, s, i, e)...)
-			}
-		}
-	}
-	slices.SortFunc(expected, func(a, b Expected) int { return strings.Compare(a.Pool+" "+a.URL, b.Pool+" "+b.URL) })
+	expected, _ := Expect(o)
 	return expected
 }
 
-// SelectedMonitors are the ServiceMonitors that the Prometheus selects. As the
-// API has it, no selector selects nothing, an empty one everything; no namespace
-// selector means the Prometheus' own namespace.
-func SelectedMonitors(o Observation) []*monitoringv1.ServiceMonitor {
-	if o.Prometheus == nil || o.Prometheus.Spec.ServiceMonitorSelector == nil {
-		return nil
+// Expect derives the exact set that each replica must have, sorted by pool and
+// URL, and says what of it cannot be derived.
+func Expect(o Observation) ([]Expected, []Open) {
+	if o.Prometheus == nil {
+		return nil, nil
 	}
-	selector, err := metav1.LabelSelectorAsSelector(o.Prometheus.Spec.ServiceMonitorSelector)
+	p := o.Prometheus
+	name := "Prometheus " + p.Namespace + "/" + p.Name
+	if n := p.Spec.Shards; n != nil && *n > 1 {
+		return nil, []Open{{Reason: fmt.Sprintf("%s has spec.shards %d: which shard must scrape which target is not worked out", name, *n)}}
+	}
+	d := newDerivation(o)
+	for _, m := range Monitors(o) {
+		switch {
+		case !m.Selected:
+		case m.service != nil:
+			d.serviceMonitor(m)
+		case m.pod != nil:
+			d.podMonitor(m)
+		default:
+			d.open = append(d.open, Open{Pool: m.Jobs[0].Name, Reason: fmt.Sprintf("the targets of %s are not worked out", m)})
+		}
+	}
+	if p.Spec.AdditionalScrapeConfigs != nil {
+		d.open = append(d.open, Open{Pool: otherPools, Reason: name + " has spec.additionalScrapeConfigs: its targets are in a Secret, which is not read"})
+	}
+	byPool := func(a, b Expected) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.URL, b.URL), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Container, b.Container))
+	}
+	slices.SortFunc(d.expected, byPool)
+	return slices.Compact(d.expected), d.open // what Prometheus cannot tell apart it scrapes once
+}
+
+// derivation works the expected targets out.
+type derivation struct {
+	o        Observation
+	pods     map[string]*corev1.Pod
+	slices   map[string][]*discoveryv1.EndpointSlice // by namespace/service
+	expected []Expected
+	open     []Open
+}
+
+func newDerivation(o Observation) *derivation {
+	d := &derivation{o: o, pods: map[string]*corev1.Pod{}, slices: map[string][]*discoveryv1.EndpointSlice{}}
+	for i := range o.Pods {
+		d.pods[o.Pods[i].Namespace+"/"+o.Pods[i].Name] = &o.Pods[i]
+	}
+	for i := range o.EndpointSlices {
+		s := &o.EndpointSlices[i]
+		name := s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]
+		d.slices[name] = append(d.slices[name], s)
+	}
+	return d
+}
+
+// candidate is what service discovery makes of one port of one address, before
+// the job decides whether it is a target.
+type candidate struct {
+	address       string
+	port          int32
+	portName      string // of the endpoint; only if fromEndpoint
+	fromEndpoint  bool
+	container     string
+	containerPort string // its name
+	declared      bool   // a container declares the port
+	service       *corev1.Service
+	pod           *corev1.Pod
+	podName       string
+	namespace     string
+}
+
+// job is what the two kinds of monitor that are derived have in common.
+type job struct {
+	pool          string
+	object        string // whose relabelings these are
+	scheme, path  string
+	params        map[string][]string
+	filterRunning *bool
+	class         *monitoringv1.ScrapeClass
+	relabelings   []monitoringv1.RelabelConfig
+}
+
+func (d *derivation) serviceMonitor(m Monitor) {
+	x := m.service
+	selector, err := metav1.LabelSelectorAsSelector(&x.Spec.Selector)
 	if err != nil {
-		return nil
+		return // the API server takes no such selector; the Operator would reject it
 	}
-	var selected []*monitoringv1.ServiceMonitor
-	for i := range o.ServiceMonitors {
-		m := &o.ServiceMonitors[i]
-		if selector.Matches(labels.Set(m.Labels)) && monitorNamespace(o, m.Namespace) {
-			selected = append(selected, m)
+	for i, e := range x.Spec.Endpoints {
+		j := job{
+			pool: m.Jobs[i].Name, object: m.String() + ", " + m.Jobs[i].Field, scheme: m.Jobs[i].Scheme, path: e.Path, params: e.Params,
+			filterRunning: e.FilterRunning, class: scrapeClass(d.o, x.Spec.ScrapeClassName), relabelings: e.RelabelConfigs,
 		}
-	}
-	return selected
-}
-
-func monitorNamespace(o Observation, namespace string) bool {
-	ns := o.Prometheus.Spec.ServiceMonitorNamespaceSelector
-	if ns == nil {
-		return namespace == o.Prometheus.Namespace
-	}
-	selector, err := metav1.LabelSelectorAsSelector(ns)
-	if err != nil {
-		return false
-	}
-	for _, n := range o.Namespaces {
-		if n.Name == namespace {
-			return selector.Matches(labels.Set(n.Labels))
-		}
-	}
-	return false
-}
-
-func selectsNamespace(s monitoringv1.NamespaceSelector, own, namespace string) bool {
-	if s.Any {
-		return true
-	}
-	if len(s.MatchNames) == 0 {
-		return namespace == own
-	}
-	return slices.Contains(s.MatchNames, namespace)
-}
-
-// ofEndpoint lists the targets of one endpoint of a monitor at one Service.
-func ofEndpoint(o Observation, m *monitoringv1.ServiceMonitor, s corev1.Service, index int, e monitoringv1.Endpoint) []Expected {
-	var expected []Expected
-	for _, slice := range o.EndpointSlices {
-		if slice.Namespace != s.Namespace || slice.Labels[discoveryv1.LabelServiceName] != s.Name {
-			continue
-		}
-		for _, p := range slice.Ports {
-			if p.Port == nil || e.Port != "" && (p.Name == nil || *p.Name != e.Port) {
+		var found []candidate
+		for s := range d.o.Services {
+			service := &d.o.Services[s]
+			if !d.looksIn(x.Spec.NamespaceSelector, x.Namespace, service.Namespace) || !selector.Matches(labels.Set(service.Labels)) {
 				continue
 			}
-			for _, ep := range slice.Endpoints {
-				for _, address := range ep.Addresses {
-					expected = append(expected, newExpected(m, s.Namespace, index, e, ep, address, int(*p.Port)))
+			for _, c := range d.ofService(service, role(d.o, x)) {
+				if wantsPort(c, &e.Port, nil, e.TargetPort) {
+					found = append(found, c)
+				}
+			}
+		}
+		d.add(j, found)
+	}
+}
+
+func (d *derivation) podMonitor(m Monitor) {
+	x := m.pod
+	selector, err := metav1.LabelSelectorAsSelector(&x.Spec.Selector)
+	if err != nil {
+		return
+	}
+	for i, e := range x.Spec.PodMetricsEndpoints {
+		j := job{
+			pool: m.Jobs[i].Name, object: m.String() + ", " + m.Jobs[i].Field, scheme: m.Jobs[i].Scheme, path: e.Path, params: e.Params,
+			filterRunning: e.FilterRunning, class: scrapeClass(d.o, x.Spec.ScrapeClassName), relabelings: e.RelabelConfigs,
+		}
+		targetPort := e.TargetPort //nolint:staticcheck // deprecated, and still obeyed
+		if (e.Port == nil || *e.Port == "") && (e.PortNumber == nil || *e.PortNumber == 0) && targetPort == nil {
+			d.open = append(d.open, Open{Pool: j.pool, Reason: j.object + " names no port: containers without ports become targets at ports of Prometheus' choice"})
+			continue
+		}
+		var found []candidate
+		for p := range d.o.Pods {
+			pod := &d.o.Pods[p]
+			if pod.Status.PodIP == "" || !d.looksIn(x.Spec.NamespaceSelector, x.Namespace, pod.Namespace) || !selector.Matches(labels.Set(pod.Labels)) {
+				continue
+			}
+			for _, c := range containerPorts(pod, nil) {
+				if wantsContainerPort(c, e.Port, e.PortNumber, targetPort) {
+					found = append(found, c)
+				}
+			}
+		}
+		d.add(j, found)
+	}
+}
+
+// add makes targets of the candidates of a job, unless its relabelings change
+// them in a way that is not worked out.
+func (d *derivation) add(j job, found []candidate) {
+	var rules []monitoringv1.RelabelConfig
+	if j.class != nil {
+		rules = append(rules, j.class.Relabelings...)
+	}
+	rules = append(rules, j.relabelings...)
+	if reason := underivable(rules); reason != "" {
+		d.open = append(d.open, Open{Pool: j.pool, Reason: j.object + ": " + reason})
+		return
+	}
+	if j.path == "" {
+		j.path = "/metrics"
+	}
+	for _, c := range found {
+		if (j.filterRunning == nil || *j.filterRunning) && c.pod != nil && (c.pod.Status.Phase == corev1.PodFailed || c.pod.Status.Phase == corev1.PodSucceeded) {
+			continue
+		}
+		if !keeps(rules, c) {
+			continue
+		}
+		port := strconv.Itoa(int(c.port))
+		x := Expected{
+			Pool: j.pool, Namespace: c.namespace, Pod: c.podName, Container: c.container,
+			Address: net.JoinHostPort(c.address, port), Port: port, Path: j.path, Scheme: j.scheme,
+		}
+		if c.service != nil {
+			x.Service = c.service.Name
+		}
+		x.URL = x.Scheme + "://" + x.Address + x.Path
+		if len(j.params) > 0 {
+			x.URL += "?" + url.Values(j.params).Encode()
+		}
+		d.expected = append(d.expected, x)
+	}
+}
+
+// ofService lists what discovery makes of a Service: each port of each endpoint,
+// and each port that a container of the pods behind it declares besides.
+func (d *derivation) ofService(s *corev1.Service, role monitoringv1.ServiceDiscoveryRole) []candidate {
+	var found []candidate
+	for _, slice := range d.slices[s.Namespace+"/"+s.Name] {
+		if len(s.Spec.IPFamilies) > 1 && string(slice.AddressType) != string(s.Spec.IPFamilies[0]) {
+			continue // of two address families the first is discovered
+		}
+		seen := map[*corev1.Pod]bool{}
+		for _, ep := range slice.Endpoints {
+			if role == monitoringv1.EndpointsRole && ep.Conditions.Terminating != nil && *ep.Conditions.Terminating {
+				continue // the older role does not know those that are leaving
+			}
+			base := candidate{namespace: s.Namespace, service: s}
+			if ep.TargetRef != nil && ep.TargetRef.Kind == "Pod" {
+				base.podName, base.pod = ep.TargetRef.Name, d.pods[s.Namespace+"/"+ep.TargetRef.Name]
+			}
+			for _, p := range slice.Ports {
+				if p.Port == nil {
+					continue
+				}
+				c := base
+				c.port, c.fromEndpoint = *p.Port, true
+				if p.Name != nil {
+					c.portName = *p.Name
+				}
+				for _, declared := range containerPorts(c.pod, nil) {
+					if declared.port == c.port {
+						c.container, c.containerPort, c.declared = declared.container, declared.containerPort, true
+					}
+				}
+				for _, c.address = range ep.Addresses {
+					found = append(found, c)
+				}
+			}
+			if base.pod != nil && base.pod.Status.PodIP != "" && !seen[base.pod] {
+				seen[base.pod] = true
+				for _, c := range containerPorts(base.pod, slice.Ports) {
+					c.service = s
+					found = append(found, c)
 				}
 			}
 		}
 	}
-	return expected
+	return found
 }
 
-func newExpected(m *monitoringv1.ServiceMonitor, namespace string, index int, e monitoringv1.Endpoint, ep discoveryv1.Endpoint, address string, port int) Expected {
-	scheme, path := "http", "/metrics"
-	if e.Scheme != nil && *e.Scheme != "" {
-		scheme = strings.ToLower(e.Scheme.String())
+// containerPorts lists the ports that the containers of a pod declare, without
+// those that are endpoints already.
+func containerPorts(pod *corev1.Pod, but []discoveryv1.EndpointPort) []candidate {
+	if pod == nil {
+		return nil
 	}
-	if e.Path != "" {
-		path = e.Path
+	var found []candidate
+	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
+		for _, p := range c.Ports {
+			if slices.ContainsFunc(but, func(b discoveryv1.EndpointPort) bool { return b.Port != nil && *b.Port == p.ContainerPort }) {
+				continue
+			}
+			found = append(found, candidate{
+				address: pod.Status.PodIP, port: p.ContainerPort, container: c.Name, containerPort: p.Name, declared: true,
+				pod: pod, podName: pod.Name, namespace: pod.Namespace,
+			})
+		}
 	}
-	x := Expected{
-		Pool:      fmt.Sprintf("serviceMonitor/%s/%s/%d", m.Namespace, m.Name, index),
-		Namespace: namespace, Address: net.JoinHostPort(address, strconv.Itoa(port)), Port: strconv.Itoa(port),
-		Path: path, Scheme: scheme, Monitor: m, Endpoint: e,
+	return found
+}
+
+// wantsPort decides as the Operator's relabelings for a ServiceMonitor do: by the
+// name of the endpoint's port, else by the port of the container, else any.
+func wantsPort(c candidate, port *string, number *int32, target *intstr.IntOrString) bool {
+	if port != nil && *port != "" {
+		return c.fromEndpoint && c.portName == *port
 	}
-	if ep.TargetRef != nil && ep.TargetRef.Kind == "Pod" {
-		x.Pod = ep.TargetRef.Name
+	if target == nil || target.StrVal == "" && target.IntVal == 0 {
+		return true
 	}
-	x.URL = scheme + "://" + x.Address + path
-	return x
+	return wantsContainerPort(c, nil, number, target)
+}
+
+// wantsContainerPort decides by the port that a container declares.
+func wantsContainerPort(c candidate, name *string, number *int32, target *intstr.IntOrString) bool {
+	switch {
+	case !c.declared:
+		return false
+	case name != nil && *name != "":
+		return c.containerPort == *name
+	case number != nil && *number != 0:
+		return c.port == *number
+	case target != nil && target.StrVal != "":
+		return c.containerPort == target.StrVal
+	case target != nil && target.IntVal != 0:
+		return c.port == target.IntVal
+	}
+	return true
+}
+
+func role(o Observation, m *monitoringv1.ServiceMonitor) monitoringv1.ServiceDiscoveryRole {
+	for _, r := range []*monitoringv1.ServiceDiscoveryRole{m.Spec.ServiceDiscoveryRole, o.Prometheus.Spec.ServiceDiscoveryRole} {
+		if r != nil {
+			return *r
+		}
+	}
+	return monitoringv1.EndpointsRole
+}
+
+func (d *derivation) looksIn(s monitoringv1.NamespaceSelector, own, namespace string) bool {
+	switch {
+	case d.o.Prometheus.Spec.IgnoreNamespaceSelectors:
+		return namespace == own
+	case s.Any:
+		return true
+	case len(s.MatchNames) == 0:
+		return namespace == own
+	}
+	return slices.Contains(s.MatchNames, namespace)
 }
 
 // ExpectedPods are the pods behind the expected targets, by "namespace/name".
@@ -151,17 +366,4 @@ func ExpectedPods(o Observation) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(pods))
-}
-
-// CertificateFiles are the client certificate and the roots that the first
-// endpoint with any names, as paths in the Prometheus container.
-func CertificateFiles(o Observation) (chain, roots string) {
-	for _, m := range SelectedMonitors(o) {
-		for _, e := range m.Spec.Endpoints {
-			if e.TLSConfig != nil && e.TLSConfig.CertFile != "" {
-				return e.TLSConfig.CertFile, e.TLSConfig.CAFile
-			}
-		}
-	}
-	return "", ""
 }

@@ -6,33 +6,49 @@ import (
 	"strings"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/e2e-framework/klient/k8s"
+	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 )
+
+// list returns a read of one whole collection.
+func (p *pass) list(what string, into k8s.ObjectList, opts ...resources.ListOption) func(context.Context) {
+	return func(ctx context.Context) { p.unread(what, p.client.Resources().List(ctx, into, opts...)) }
+}
 
 // readObjects lists each collection once.
 func (p *pass) readObjects(ctx context.Context) {
-	list := func(what string, into k8s.ObjectList) func(context.Context) {
-		return func(ctx context.Context) { p.unread(what, p.client.Resources().List(ctx, into)) }
-	}
 	var (
-		namespaces  corev1.NamespaceList
-		monitors    monitoringv1.ServiceMonitorList
-		services    corev1.ServiceList
-		slicesList  discoveryv1.EndpointSliceList
-		pods        corev1.PodList
-		peers       securityv1.PeerAuthenticationList
-		deployments appsv1.DeploymentList
-		prometheus  monitoringv1.Prometheus
+		namespaces     corev1.NamespaceList
+		monitors       monitoringv1.ServiceMonitorList
+		podMonitors    monitoringv1.PodMonitorList
+		probes         monitoringv1.ProbeList
+		scrapeConfigs  monitoringv1alpha1.ScrapeConfigList
+		services       corev1.ServiceList
+		slicesList     discoveryv1.EndpointSliceList
+		pods           corev1.PodList
+		sets           appsv1.StatefulSetList
+		deployments    appsv1.DeploymentList
+		peers          securityv1.PeerAuthenticationList
+		authorizations securityv1.AuthorizationPolicyList
+		rules          networkingv1.DestinationRuleList
+		sidecars       networkingv1.SidecarList
+		events         corev1.EventList
+		prometheus     monitoringv1.Prometheus
 	)
 	each(ctx,
-		list("namespaces", &namespaces), list("service monitors", &monitors), list("services", &services),
-		list("endpoint slices", &slicesList), list("pods", &pods), list("peer authentications", &peers),
-		list("deployments", &deployments),
+		p.list("namespaces", &namespaces), p.list("service monitors", &monitors), p.list("pod monitors", &podMonitors),
+		p.list("probe objects", &probes), p.list("scrape configs", &scrapeConfigs), p.list("services", &services),
+		p.list("endpoint slices", &slicesList), p.list("pods", &pods), p.list("stateful sets", &sets),
+		p.list("deployments", &deployments), p.list("peer authentications", &peers),
+		p.list("authorization policies", &authorizations), p.list("destination rules", &rules), p.list("sidecars", &sidecars),
+		p.list("events", &events, resources.WithFieldSelector("type=Warning")),
 		func(ctx context.Context) {
 			err := p.client.Resources(p.namespace).Get(ctx, p.prometheus, p.namespace, &prometheus)
 			p.unread("the Prometheus "+p.namespace+"/"+p.prometheus, err)
@@ -51,56 +67,112 @@ func (p *pass) readObjects(ctx context.Context) {
 	)
 	o := &p.o
 	o.Namespaces, o.Services, o.EndpointSlices, o.Pods = namespaces.Items, services.Items, slicesList.Items, pods.Items
-	o.ServiceMonitors, o.PeerAuthentications = monitors.Items, peers.Items
-	o.Versions.Istio, o.Versions.Operator = imageTag(deployments, "istiod"), imageTag(deployments, "prometheus-operator")
+	o.ServiceMonitors, o.PodMonitors, o.ProbeMonitors, o.ScrapeConfigs = monitors.Items, podMonitors.Items, probes.Items, scrapeConfigs.Items
+	o.PeerAuthentications, o.AuthorizationPolicies = peers.Items, authorizations.Items
+	o.DestinationRules, o.Sidecars = rules.Items, sidecars.Items
+	for _, s := range sets.Items {
+		if s.Namespace == p.namespace && s.Labels["operator.prometheus.io/name"] == p.prometheus {
+			o.StatefulSets = append(o.StatefulSets, s)
+		}
+	}
+	for _, d := range deployments.Items {
+		if d.Name == "prometheus-operator" {
+			o.Versions.Operator = imageTag(d)
+		}
+		if d.Labels["app"] == "istiod" {
+			o.Mesh.ControlPlanes = append(o.Mesh.ControlPlanes, controlPlane(d))
+			o.Versions.Istio = imageTag(d)
+		}
+	}
+	for _, e := range events.Items {
+		last := e.LastTimestamp.Time
+		if last.IsZero() {
+			last = e.EventTime.Time
+		}
+		o.Events = append(o.Events, Event{
+			Kind: e.InvolvedObject.Kind, Namespace: e.InvolvedObject.Namespace, Name: e.InvolvedObject.Name,
+			Type: e.Type, Reason: e.Reason, Message: e.Message, Last: last.UTC(),
+		})
+	}
 	strip(o)
 }
 
 // imageTag is the tag of a Deployment's first container, which is the version of
 // what runs there.
-func imageTag(deployments appsv1.DeploymentList, name string) string {
-	for _, d := range deployments.Items {
-		if d.Name == name && len(d.Spec.Template.Spec.Containers) > 0 {
-			image, _, _ := strings.Cut(d.Spec.Template.Spec.Containers[0].Image, "@")
-			return image[strings.LastIndex(image, ":")+1:]
-		}
+func imageTag(d appsv1.Deployment) string {
+	if len(d.Spec.Template.Spec.Containers) == 0 {
+		return ""
 	}
-	return ""
+	image, _, _ := strings.Cut(d.Spec.Template.Spec.Containers[0].Image, "@")
+	return image[strings.LastIndex(image, ":")+1:]
 }
 
 // strip removes what no check reads: bookkeeping of the API server, and the
 // values of environment variables, which may be secrets of their owner. Those of
 // Istio's proxy are settings and are kept.
 func strip(o *Observation) {
-	bookkeeping := func(m *metav1.ObjectMeta) {
+	for _, m := range o.metas() {
 		m.ManagedFields = nil
 		delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
 	}
-	for i := range o.Namespaces {
-		bookkeeping(&o.Namespaces[i].ObjectMeta)
-	}
-	for i := range o.Services {
-		bookkeeping(&o.Services[i].ObjectMeta)
-	}
-	for i := range o.EndpointSlices {
-		bookkeeping(&o.EndpointSlices[i].ObjectMeta)
-	}
-	for i := range o.ServiceMonitors {
-		bookkeeping(&o.ServiceMonitors[i].ObjectMeta)
-	}
-	for i := range o.PeerAuthentications {
-		bookkeeping(&o.PeerAuthentications[i].ObjectMeta)
-	}
 	for i := range o.Pods {
-		bookkeeping(&o.Pods[i].ObjectMeta)
 		hideEnvironment(o.Pods[i].Spec.InitContainers)
 		hideEnvironment(o.Pods[i].Spec.Containers)
 	}
+	for i := range o.StatefulSets {
+		hideEnvironment(o.StatefulSets[i].Spec.Template.Spec.InitContainers)
+		hideEnvironment(o.StatefulSets[i].Spec.Template.Spec.Containers)
+	}
+}
+
+// metas are the metadata of every object that was listed.
+func (o *Observation) metas() []*metav1.ObjectMeta {
+	var all []*metav1.ObjectMeta
+	for i := range o.Namespaces {
+		all = append(all, &o.Namespaces[i].ObjectMeta)
+	}
+	for i := range o.ServiceMonitors {
+		all = append(all, &o.ServiceMonitors[i].ObjectMeta)
+	}
+	for i := range o.PodMonitors {
+		all = append(all, &o.PodMonitors[i].ObjectMeta)
+	}
+	for i := range o.ProbeMonitors {
+		all = append(all, &o.ProbeMonitors[i].ObjectMeta)
+	}
+	for i := range o.ScrapeConfigs {
+		all = append(all, &o.ScrapeConfigs[i].ObjectMeta)
+	}
+	for i := range o.Services {
+		all = append(all, &o.Services[i].ObjectMeta)
+	}
+	for i := range o.EndpointSlices {
+		all = append(all, &o.EndpointSlices[i].ObjectMeta)
+	}
+	for i := range o.Pods {
+		all = append(all, &o.Pods[i].ObjectMeta)
+	}
+	for i := range o.StatefulSets {
+		all = append(all, &o.StatefulSets[i].ObjectMeta)
+	}
+	for _, x := range o.PeerAuthentications {
+		all = append(all, &x.ObjectMeta)
+	}
+	for _, x := range o.AuthorizationPolicies {
+		all = append(all, &x.ObjectMeta)
+	}
+	for _, x := range o.DestinationRules {
+		all = append(all, &x.ObjectMeta)
+	}
+	for _, x := range o.Sidecars {
+		all = append(all, &x.ObjectMeta)
+	}
+	return all
 }
 
 func hideEnvironment(containers []corev1.Container) {
 	for i := range containers {
-		if containers[i].Name == "istio-proxy" {
+		if containers[i].Name == proxyContainer {
 			continue
 		}
 		for j := range containers[i].Env {
@@ -113,13 +185,17 @@ func hideEnvironment(containers []corev1.Container) {
 // files.
 func (p *pass) sort() {
 	o := &p.o
-	name := func(m metav1.ObjectMeta) string { return m.Namespace + "/" + m.Name }
-	slices.SortFunc(o.Namespaces, func(a, b corev1.Namespace) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(o.Services, func(a, b corev1.Service) int { return strings.Compare(name(a.ObjectMeta), name(b.ObjectMeta)) })
-	slices.SortFunc(o.EndpointSlices, func(a, b discoveryv1.EndpointSlice) int {
-		return strings.Compare(name(a.ObjectMeta), name(b.ObjectMeta))
+	byName := func(a, b metav1.ObjectMeta) int {
+		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+	}
+	slices.SortFunc(o.Namespaces, func(a, b corev1.Namespace) int { return byName(a.ObjectMeta, b.ObjectMeta) })
+	slices.SortFunc(o.Services, func(a, b corev1.Service) int { return byName(a.ObjectMeta, b.ObjectMeta) })
+	slices.SortFunc(o.EndpointSlices, func(a, b discoveryv1.EndpointSlice) int { return byName(a.ObjectMeta, b.ObjectMeta) })
+	slices.SortFunc(o.Pods, func(a, b corev1.Pod) int { return byName(a.ObjectMeta, b.ObjectMeta) })
+	slices.SortFunc(o.Events, func(a, b Event) int {
+		return strings.Compare(a.Namespace+a.Kind+a.Name+a.Reason+a.Message, b.Namespace+b.Kind+b.Name+b.Reason+b.Message)
 	})
-	slices.SortFunc(o.Pods, func(a, b corev1.Pod) int { return strings.Compare(name(a.ObjectMeta), name(b.ObjectMeta)) })
+	slices.SortFunc(o.Access, func(a, b Access) int { return strings.Compare(a.Namespace+a.Resource, b.Namespace+b.Resource) })
 	slices.SortFunc(o.Replicas, func(a, b Replica) int { return strings.Compare(a.Pod, b.Pod) })
 	slices.SortFunc(o.Proxies, func(a, b Proxy) int { return strings.Compare(a.Pod, b.Pod) })
 	slices.SortFunc(o.Probes, func(a, b Probe) int { return strings.Compare(a.Kind+a.Pod+a.Port, b.Kind+b.Pod+b.Port) })

@@ -35,8 +35,11 @@ type Observation struct {
 	TrustDomain   string    `json:"trustDomain,omitempty"`
 
 	// What the owners of the subject wrote.
-	Namespaces            []corev1.Namespace                `json:"namespaces"`
-	Prometheus            *monitoringv1.Prometheus          `json:"prometheus"`
+	Namespaces []corev1.Namespace       `json:"namespaces"`
+	Prometheus *monitoringv1.Prometheus `json:"prometheus"`
+	// OtherPrometheuses are those of the subject that are not under test. Null says
+	// that nobody looked for any.
+	OtherPrometheuses     []monitoringv1.Prometheus         `json:"otherPrometheuses"`
 	ServiceMonitors       []monitoringv1.ServiceMonitor     `json:"serviceMonitors"`
 	PodMonitors           []monitoringv1.PodMonitor         `json:"podMonitors"`
 	ProbeMonitors         []monitoringv1.Probe              `json:"probeMonitors"` // the Operator's Probe objects
@@ -59,7 +62,8 @@ type Observation struct {
 	Probes   []Probe   `json:"probes"`
 	Direct   []Direct  `json:"direct"`
 
-	Watch *Watch `json:"watch,omitempty"`
+	Watch    *Watch    `json:"watch,omitempty"`
+	Episodes []Episode `json:"episodes,omitempty"`
 
 	// Unread is what could not be read. A check that needs it is inconclusive.
 	Unread []Unread `json:"unread,omitempty"`
@@ -270,6 +274,7 @@ const (
 	NoCertificate      = "no-certificate"      // TLS without a client certificate
 	ForeignCertificate = "foreign-certificate" // TLS with the right name from a CA that the mesh does not know
 	SideDoor           = "side-door"           // plain HTTP to another port that may serve metrics
+	OtherIdentity      = "other-identity"      // TLS with a certificate of the mesh that is not Prometheus'
 )
 
 // Probe is a request for a target's metrics by a client outside the mesh.
@@ -327,4 +332,34 @@ type Sighting struct {
 type ProxyTraffic struct {
 	Pod      string    `json:"pod"`
 	Requests []Request `json:"requests"`
+}
+
+// Episode is what was seen while something was disrupted and until all was well
+// again.
+type Episode struct {
+	Disruption string      `json:"disruption"` // its name
+	Title      string      `json:"title"`
+	From       time.Time   `json:"from"`
+	To         time.Time   `json:"to"`
+	Marks      []Mark      `json:"marks"`
+	Error      string      `json:"error,omitempty"` // why the disruption could not be carried out or undone
+	Settled    string      `json:"settled"`         // how the scrapes were at the end
+	Up         []ReplicaUp `json:"up"`
+	// Pods are those behind the targets and the replicas, before and after.
+	Pods []EpisodePod `json:"pods"`
+}
+
+// Mark is a step of a disruption.
+type Mark struct {
+	At   time.Time `json:"at"`
+	Step string    `json:"step"` // begins, in effect or undone
+}
+
+// EpisodePod is a pod that was there before or after a disruption.
+type EpisodePod struct {
+	Name   string    `json:"name"` // namespace/name
+	UID    string    `json:"uid"`
+	Ready  time.Time `json:"ready,omitzero"` // since when it was ready, when looked at
+	Before bool      `json:"before"`
+	After  bool      `json:"after"`
 }

@@ -3,11 +3,15 @@ package observe
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"golang.org/x/sync/errgroup"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,10 +34,14 @@ type Observer struct {
 	namespace  string // of the Prometheus under test
 	prometheus string // its name
 	since      time.Time
+	requests   *atomic.Int64 // sent to the API server so far
 }
 
 // NewObserver prepares to read the named Prometheus and everything it scrapes.
 func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, error) {
+	requests := &atomic.Int64{}
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, requests} })
 	client, err := klient.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client to observe with: %w", err)
@@ -45,15 +53,19 @@ func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, 
 	if err != nil {
 		return nil, fmt.Errorf("making a client to observe with: %w", err)
 	}
-	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus, since: time.Now().UTC()}, nil
+	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus, since: time.Now().UTC(), requests: requests}, nil
 }
 
 // AddToScheme teaches a client the types of the mesh and of the Operator.
 func AddToScheme(scheme *runtime.Scheme) error {
-	if err := monitoringv1.AddToScheme(scheme); err != nil {
-		return err
+	for _, add := range []func(*runtime.Scheme) error{
+		monitoringv1.AddToScheme, monitoringv1alpha1.AddToScheme, securityv1.AddToScheme, networkingv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return err
+		}
 	}
-	return securityv1.AddToScheme(scheme)
+	return nil
 }
 
 // pass is one observation being made.
@@ -93,10 +105,13 @@ func each(ctx context.Context, reads ...func(context.Context)) {
 // what could not be read is part of what was seen.
 func (o *Observer) Observe(ctx context.Context) (Observation, error) {
 	p := &pass{Observer: o, o: Observation{FormatVersion: FormatVersion, Since: o.since, At: time.Now().UTC()}}
+	before := o.requests.Load()
 	p.readObjects(ctx)
+	p.readMesh(ctx)
 	p.readRunning(ctx)
 	p.probe(ctx)
 	p.sort()
+	p.o.Requests = o.requests.Load() - before
 	return p.o, ctx.Err()
 }
 
@@ -116,4 +131,15 @@ func Replicas(o Observation) []corev1.Pod {
 
 func (p *pass) replica(pod string) (*monitoring.Replica, error) {
 	return monitoring.NewReplica(p.config, p.namespace, pod)
+}
+
+// counter counts requests: an observer that asks too much is no guest to have.
+type counter struct {
+	next  http.RoundTripper
+	count *atomic.Int64
+}
+
+func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.count.Add(1)
+	return c.next.RoundTrip(r)
 }

@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/client-go/util/exec"
 )
 
 // readTimeout bounds one read of one pod. A healthy answer takes well under a
@@ -37,6 +39,21 @@ func (o *Observer) exec(ctx context.Context, namespace, pod, container string, a
 	return out.String(), nil
 }
 
+// execAll runs a program that goes on after a complaint, and returns what it
+// printed and what it complained of. A program that ran and failed is no error
+// here; one that could not be run is.
+func (o *Observer) execAll(ctx context.Context, namespace, pod, container string, argv ...string) (printed, complaints string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	var out, errOut bytes.Buffer
+	err = o.client.Resources().ExecInPod(ctx, namespace, pod, container, argv, &out, &errOut)
+	var exit exec.CodeExitError
+	if err != nil && (!errors.As(err, &exit) || exit.Code > 125) { // 126 and above: it was not run
+		return "", "", fmt.Errorf("running %q in %s/%s, container %s: %w %s", strings.Join(argv, " "), namespace, pod, container, err, strings.TrimSpace(errOut.String()))
+	}
+	return out.String(), errOut.String(), nil
+}
+
 // counters reads the TLS counters of a pod's proxy. The agent is asked, not
 // Envoy's port: it is there even in an image without a shell.
 func (o *Observer) counters(ctx context.Context, namespace, pod string) (TLS, error) {
@@ -45,6 +62,15 @@ func (o *Observer) counters(ctx context.Context, namespace, pod string) (TLS, er
 		return nil, err
 	}
 	return ParseCounters(text), nil
+}
+
+// proxyCertificates lists the workload certificates that a pod's proxy uses.
+func (o *Observer) proxyCertificates(ctx context.Context, namespace, pod string) ([]ProxyCertificate, error) {
+	text, err := o.exec(ctx, namespace, pod, proxyContainer, "pilot-agent", "request", "GET", "certs")
+	if err != nil {
+		return nil, err
+	}
+	return ParseProxyCertificates([]byte(text))
 }
 
 // accessLog reads what a pod's proxy logged since a moment.
@@ -91,7 +117,6 @@ func (o *Observer) startTimes(ctx context.Context, namespace, pod, port, path st
 	ended := make(chan error, 1)
 	go func() { ended <- forward.ForwardPorts() }()
 	defer func() {
-		forward.Close()
 		cancel()
 		<-ended
 	}()

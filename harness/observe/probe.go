@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,14 +48,15 @@ func (p *pass) probe(ctx context.Context) {
 	for _, t := range targets {
 		for _, kind := range []string{PlainText, NoCertificate} {
 			reads = append(reads, func(ctx context.Context) {
-				probe := ask(ctx, transport, p.config.Host, kind, t)
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				p.o.Probes = append(p.o.Probes, probe)
+				p.addProbe(ask(ctx, transport, p.config.Host, kind, t, attempts))
 			})
 		}
 		reads = append(reads, func(ctx context.Context) { p.direct(ctx, t) })
 	}
+	for _, d := range p.sideDoors(targets) {
+		reads = append(reads, func(ctx context.Context) { p.addProbe(ask(ctx, transport, p.config.Host, SideDoor, d, 1)) })
+	}
+	reads = append(reads, func(ctx context.Context) { p.askAsForeigner(ctx, targets) })
 	each(ctx, reads...)
 	p.awaitTwin(ctx, targets, started)
 	p.proxiesAfter(ctx, proxies, started)
@@ -76,15 +78,43 @@ func (p *pass) probed() []Expected {
 	return targets
 }
 
+func (p *pass) addProbe(probes ...Probe) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.Probes = append(p.o.Probes, probes...)
+}
+
+// sideDoors are the ports by which metrics may be had beside the one that is
+// scraped: the agent's, which may serve the application's merged into its own,
+// the proxy's, and Prometheus' own.
+func (p *pass) sideDoors(targets []Expected) []Expected {
+	var doors []Expected
+	for _, t := range targets {
+		for _, port := range []string{"15020", "15090"} {
+			door := Expected{Namespace: t.Namespace, Pod: t.Pod, Port: port, Path: "/stats/prometheus"}
+			same := func(x Expected) bool {
+				return x.Namespace == door.Namespace && x.Pod == door.Pod && x.Port == door.Port
+			}
+			if !slices.ContainsFunc(doors, same) {
+				doors = append(doors, door)
+			}
+		}
+	}
+	for _, r := range p.o.Replicas {
+		doors = append(doors, Expected{Namespace: p.namespace, Pod: r.Pod, Port: "9090", Path: "/metrics"})
+	}
+	return doors
+}
+
 // ask carries out one probe.
-func ask(ctx context.Context, transport http.RoundTripper, host, kind string, t Expected) Probe {
-	scheme := "https"
-	if kind == PlainText {
-		scheme = "http"
+func ask(ctx context.Context, transport http.RoundTripper, host, kind string, t Expected, times int) Probe {
+	scheme := "http"
+	if kind == NoCertificate {
+		scheme = "https"
 	}
 	url := fmt.Sprintf("%s/api/v1/namespaces/%s/pods/%s:%s:%s/proxy%s", host, t.Namespace, scheme, t.Pod, t.Port, t.Path)
 	probe := Probe{Kind: kind, Pod: t.Namespace + "/" + t.Pod, Port: t.Port, Path: t.Path, Via: viaAPIServer, Started: time.Now().UTC()}
-	for range attempts {
+	for range times {
 		probe.Attempts = append(probe.Attempts, attempt(ctx, transport, url))
 	}
 	probe.Ended = time.Now().UTC()
@@ -103,12 +133,15 @@ func attempt(ctx context.Context, transport http.RoundTripper, url string) Attem
 		return Attempt{NotSent: true, Error: err.Error()}
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	body, err := io.ReadAll(io.LimitReader(response.Body, probeBytes))
 	if err != nil {
-		return Attempt{Answered: true, Code: response.StatusCode, Error: err.Error()}
+		return Attempt{Answered: true, Code: response.StatusCode, Bytes: int64(len(body)), Error: err.Error()}
 	}
 	return classify(response.StatusCode, body)
 }
+
+// probeBytes is how much of an answer is read: enough to know that there is one.
+const probeBytes = 64 << 10
 
 // classify tells the API server's own answers from those of the target. The API
 // server answers 503 with a Status when it could not reach the target, and other
@@ -116,7 +149,7 @@ func attempt(ctx context.Context, transport http.RoundTripper, url string) Attem
 func classify(code int, body []byte) Attempt {
 	var status metav1.Status
 	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.APIVersion != "v1" {
-		return Attempt{Answered: true, Code: code}
+		return Attempt{Answered: true, Code: code, Bytes: int64(len(body))}
 	}
 	if reason, ok := strings.CutPrefix(status.Message, "error trying to reach service: "); ok {
 		return Attempt{Error: reason}
@@ -161,6 +194,8 @@ func (p *pass) proxiesBefore(ctx context.Context, targets []Expected) map[string
 		proxies[name] = proxy
 		reads = append(reads, func(ctx context.Context) {
 			var err error
+			proxy.Certificates, err = p.proxyCertificates(ctx, t.Namespace, t.Pod)
+			p.unread("the certificates of the proxy of "+name, err)
 			proxy.Before, err = p.counters(ctx, t.Namespace, t.Pod)
 			p.unread("the TLS counters of the proxy of "+name, err)
 		})
@@ -185,7 +220,7 @@ func (p *pass) proxiesAfter(ctx context.Context, proxies map[string]*Proxy, star
 			var err error
 			proxy.After, err = p.counters(ctx, namespace, pod)
 			p.unread("the TLS counters of the proxy of "+name+" after the probes", err)
-			proxy.Requests, err = p.accessLog(ctx, namespace, pod, started)
+			proxy.Requests, err = p.settledLog(ctx, namespace, pod, started)
 			p.unread("the access log of the proxy of "+name, err)
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -194,6 +229,35 @@ func (p *pass) proxiesAfter(ctx context.Context, proxies map[string]*Proxy, star
 	}
 	each(ctx, reads...)
 }
+
+// settledLog reads a proxy's access log once it has what the probes and the twins
+// must have left in it: Envoy writes its log now and then, not line by line. That
+// it never gets there is for the checks to judge.
+func (p *pass) settledLog(ctx context.Context, namespace, pod string, since time.Time) (requests []Request, err error) {
+	readErr := errors.New("it was not read")
+	_ = wait.For(ctx, "the proxy to have written its log", func(ctx context.Context) (bool, string, error) {
+		read, err := p.accessLog(ctx, namespace, pod, since)
+		if err != nil {
+			if readErr != nil { // what was read before is better than why it was not read again
+				readErr = err
+			}
+			return false, "", err
+		}
+		requests, readErr = read, nil
+		served := map[string]bool{}
+		for _, r := range requests {
+			if r.Serial != "" {
+				served[r.Serial] = true
+			}
+		}
+		return len(requests) >= attempts+len(p.o.Replicas) && len(served) >= len(p.o.Replicas), "", nil
+	}, wait.Timeout(logDelay), wait.Interval(logDelay/4))
+	return requests, readErr
+}
+
+// logDelay is how long a line may take from the proxy to the reader: Istio has
+// Envoy write its log every second.
+const logDelay = 3 * time.Second
 
 // awaitTwin waits until every replica has scraped every probed target once more
 // since the probes began: the twin, with the right certificate, of what was
@@ -224,8 +288,12 @@ func (p *pass) awaitTwin(ctx context.Context, targets []Expected, since time.Tim
 			}
 		}
 		return true, "", nil
-	}, wait.Timeout(longest+2*time.Second))
+	}, wait.Timeout(longest+2*time.Second), wait.Interval(twinInterval))
 }
+
+// twinInterval is the pause between two looks for the twin: often enough at the
+// shortest scrape intervals, and each look costs a request a replica.
+const twinInterval = 500 * time.Millisecond
 
 // readUp stores the samples around the probes: from two intervals before, so that
 // there is something to see also where the interval is long.

@@ -3,7 +3,9 @@ package observe
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,4 +99,41 @@ func seconds(v any) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.UnixMilli(int64(f * 1000)).UTC(), true
+}
+
+// ParseProxyCertificates reads what Envoy's /certs lists: the leaf of each chain
+// that has a SPIFFE ID, and the roots beside it.
+func ParseProxyCertificates(text []byte) ([]ProxyCertificate, error) {
+	type listed struct {
+		Serial string `json:"serial_number"`
+		Names  []struct {
+			URI string `json:"uri"`
+		} `json:"subject_alt_names"`
+		Expires time.Time `json:"expiration_time"`
+	}
+	var answer struct {
+		Certificates []struct {
+			Roots []listed `json:"ca_cert"`
+			Chain []listed `json:"cert_chain"`
+		} `json:"certificates"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("reading the proxy's list of certificates: %w", err)
+	}
+	var found []ProxyCertificate
+	for _, c := range answer.Certificates {
+		if len(c.Chain) == 0 || len(c.Chain[0].Names) == 0 {
+			continue
+		}
+		leaf := c.Chain[0]
+		p := ProxyCertificate{Serial: strings.TrimLeft(leaf.Serial, "0"), URI: leaf.Names[0].URI, NotAfter: leaf.Expires.UTC()}
+		for _, r := range c.Roots {
+			p.Roots = append(p.Roots, strings.TrimLeft(r.Serial, "0"))
+		}
+		if !slices.ContainsFunc(found, func(f ProxyCertificate) bool { return f.Serial == p.Serial }) {
+			found = append(found, p)
+		}
+	}
+	slices.SortFunc(found, func(a, b ProxyCertificate) int { return strings.Compare(a.Serial, b.Serial) })
+	return found, nil
 }

@@ -2,8 +2,6 @@ package observe
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -46,48 +44,69 @@ func (p *pass) readReplica(ctx context.Context, pod string) Replica {
 	r.Targets, r.Dropped = readTargets(targets)
 	r.ScrapePools, err = api.ScrapePools(ctx)
 	p.unread("the scrape pools of "+pod, err)
-	r.Version, err = api.Version(ctx)
-	p.unread("the version of "+pod, err)
-	own, err := api.SelfMetrics(ctx)
+	own, version, err := api.SelfMetrics(ctx)
 	p.unread("the own metrics of "+pod, err)
+	r.Version = version
 	r.Metrics = SelfMetrics{
 		ReloadSuccessful:  own["prometheus_config_last_reload_successful"],
 		ScrapePoolsFailed: own["prometheus_target_scrape_pools_failed_total"],
 	}
-	r.Guide, err = instant(ctx, api, GuideQuery)
+	r.Guide, err = newest(ctx, api, GuideQuery)
 	p.unread("the guide's query at "+pod, err)
-	r.StartTimes, err = instant(ctx, api, startTimeMetric)
+	r.StartTimes, err = newest(ctx, api, startTimeMetric)
 	p.unread("process start times at "+pod, err)
-	r.Certificate, err = p.certificate(ctx, pod)
-	p.unread("the certificate of "+pod, err)
+	r.Configuration, err = api.Configuration(ctx)
+	p.unread("the configuration of "+pod, err)
+	p.readFilesOf(ctx, &r)
+	if proxied(p.o, pod) {
+		r.ProxyCertificates, err = p.proxyCertificates(ctx, p.namespace, pod)
+		p.unread("the certificates of the proxy of "+pod, err)
+	}
 	return r
+}
+
+// readFilesOf looks at the files that the monitors name, the certificate in them,
+// and the pod's sockets.
+func (p *pass) readFilesOf(ctx context.Context, r *Replica) {
+	files, contents, err := p.readFiles(ctx, r.Pod, NamedFiles(p.o))
+	p.unread("the certificate files of "+r.Pod, err)
+	r.Files = files
+	for _, table := range socketTables {
+		r.Sockets = append(r.Sockets, ParseSockets(contents[table])...)
+	}
+	chain, roots := CertificateFiles(p.o)
+	if chain == "" || contents == nil {
+		return
+	}
+	r.Certificate, err = ParseCertificate([]byte(contents[chain]), []byte(contents[roots]))
+	p.unread("the certificate of "+r.Pod, err)
+}
+
+// proxied reports whether one of the replicas' pods has Istio's sidecar.
+func proxied(o Observation, pod string) bool {
+	for _, p := range Replicas(o) {
+		for _, c := range append(p.Spec.InitContainers, p.Spec.Containers...) {
+			if p.Name == pod && c.Name == proxyContainer {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // readCertificate reads a chain and its roots in the container that scrapes with
 // them.
 func (o *Observer) readCertificate(ctx context.Context, pod, chain, roots string) (*Certificate, error) {
-	chainPEM, err := o.exec(ctx, o.namespace, pod, prometheusContainer, "cat", chain)
+	read, err := o.exec(ctx, o.namespace, pod, prometheusContainer, "head", "-c", "1000000", chain, roots)
 	if err != nil {
 		return nil, err
 	}
-	rootsPEM, err := o.exec(ctx, o.namespace, pod, prometheusContainer, "cat", roots)
-	if err != nil {
-		return nil, err
-	}
-	return ParseCertificate([]byte(chainPEM), []byte(rootsPEM))
+	contents := splitHeads(read)
+	return ParseCertificate([]byte(contents[chain]), []byte(contents[roots]))
 }
 
 // prometheusContainer is what the Operator calls the container of Prometheus.
 const prometheusContainer = "prometheus"
-
-// certificate reads the files that the monitors name.
-func (p *pass) certificate(ctx context.Context, pod string) (*Certificate, error) {
-	chain, roots := CertificateFiles(p.o)
-	if chain == "" {
-		return nil, errors.New("no selected monitor names a client certificate")
-	}
-	return p.readCertificate(ctx, pod, chain, roots)
-}
 
 func readTargets(result promv1.TargetsResult) (targets []Target, dropped int) {
 	for _, t := range result.Active {
@@ -107,44 +126,26 @@ func readTargets(result promv1.TargetsResult) (targets []Target, dropped int) {
 	return targets, len(result.Dropped)
 }
 
-// instant evaluates a selector and gives each value the time of its scrape: the
-// time of an answer is that of the question, however stale the value.
-func instant(ctx context.Context, api *monitoring.Replica, selector string) ([]Sample, error) {
-	now := time.Now()
-	values, err := vector(ctx, api, selector, now)
+// lookback is how old a value may be that Prometheus still gives as current: its
+// own default.
+const lookback = 5 * time.Minute
+
+// newest reads the newest stored value of every series of a selector, with the
+// time of its scrape. An instant query would give each the time of the question,
+// however stale the value.
+func newest(ctx context.Context, api *monitoring.Replica, selector string) ([]Sample, error) {
+	matrix, err := api.RawSamples(ctx, selector, lookback, time.Now())
 	if err != nil {
 		return nil, err
-	}
-	times, err := vector(ctx, api, "timestamp("+selector+")", now)
-	if err != nil {
-		return nil, err
-	}
-	at := map[model.Fingerprint]float64{}
-	for _, s := range times {
-		at[s.Metric.Fingerprint()] = float64(s.Value)
 	}
 	var samples []Sample
-	for _, s := range values {
-		labels := labelsOf(s.Metric)
-		delete(s.Metric, model.MetricNameLabel) // timestamp() drops it too
-		samples = append(samples, Sample{
-			Labels: labels, Value: float64(s.Value),
-			At: time.UnixMilli(int64(at[s.Metric.Fingerprint()] * 1000)).UTC(),
-		})
+	for _, s := range matrix {
+		if len(s.Values) > 0 {
+			last := s.Values[len(s.Values)-1]
+			samples = append(samples, Sample{Labels: labelsOf(s.Metric), Value: float64(last.Value), At: last.Timestamp.Time().UTC()})
+		}
 	}
 	return samples, nil
-}
-
-func vector(ctx context.Context, api *monitoring.Replica, expression string, at time.Time) (model.Vector, error) {
-	v, err := api.Query(ctx, expression, at)
-	if err != nil {
-		return nil, err
-	}
-	vec, ok := v.(model.Vector)
-	if !ok {
-		return nil, fmt.Errorf("%s was answered with a %s", expression, v.Type())
-	}
-	return vec, nil
 }
 
 func labelsOf(m model.Metric) map[string]string {

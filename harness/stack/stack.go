@@ -93,6 +93,7 @@ type sources struct {
 	kubernetes string
 	charts     mesh.Charts
 	bundle     string // folder of the Operator's module
+	own        string // archive of images that the node lacks, if any
 }
 
 // find settles where images come from and builds what is missing.
@@ -108,7 +109,15 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if p.bundle, err = image.ModuleDir(ctx, root, "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"); err != nil {
 		return "", err
 	}
+	builder, err := image.NewBuilder(root, o.Cache, p.engine, o.Progress)
+	if err != nil {
+		return "", err
+	}
 	if p.source == image.Registry {
+		p.own = filepath.Join(o.Dir, "own.tar")
+		if err := builder.Own(ctx, p.own); err != nil {
+			return "", err
+		}
 		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil)
 		if err != nil {
 			return "", err
@@ -123,10 +132,6 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	}
 	p.charts = mesh.ModuleCharts(istio)
 	p.references, p.kubernetes = image.PackagesReferences(), image.KubernetesVersion
-	builder, err := image.NewBuilder(root, o.Cache, p.engine, o.Progress)
-	if err != nil {
-		return "", err
-	}
 	p.nodeImage, err = builder.Node(ctx)
 	return "from packages: " + p.nodeImage, err
 }
@@ -138,6 +143,11 @@ func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note str
 	})
 	if err != nil {
 		return "", err
+	}
+	if p.own != "" {
+		if err := s.Cluster.Load(p.own); err != nil {
+			return "", err
+		}
 	}
 	s.Client, err = s.Cluster.Client()
 	return "Kubernetes " + p.kubernetes, err

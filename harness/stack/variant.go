@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
@@ -39,7 +40,7 @@ func (v Variant) edits() []manifests.Edit {
 			endpoints, _, _ := unstructured.NestedSlice(u.Object, "spec", "endpoints")
 			for _, e := range endpoints {
 				if m, ok := e.(map[string]any); ok {
-					m["interval"] = v.ScrapeInterval.String()
+					m["interval"] = model.Duration(v.ScrapeInterval).String() // Prometheus knows no 1.5s
 				}
 			}
 			manifests.Set(endpoints, "spec", "endpoints")(u)

@@ -32,7 +32,7 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 	}
 	edits := append(v.edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()))
 	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, edits...)...)
-	for _, folder := range []string{manifests.Bookinfo, manifests.Guide} {
+	for _, folder := range []string{manifests.Probe, manifests.Bookinfo, manifests.Guide} {
 		read, err := manifests.Read(folder)
 		if err != nil {
 			return "", err
@@ -97,13 +97,17 @@ func stuckPods(ctx context.Context, client klient.Client, namespace string) ([]s
 	if err := client.Resources(namespace).List(ctx, &pods); err != nil {
 		return nil, err
 	}
+	return stuckContainers(pods.Items), nil
+}
+
+func stuckContainers(pods []corev1.Pod) []string {
 	var stuck []string
-	for _, p := range pods.Items {
+	for _, p := range pods {
 		for _, c := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
 			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" && w.Reason != "ContainerCreating" {
-				stuck = append(stuck, fmt.Sprintf("%s/%s: %s %s", p.Name, c.Name, w.Reason, w.Message))
+				stuck = append(stuck, strings.TrimSpace(fmt.Sprintf("%s/%s: %s %s", p.Name, c.Name, w.Reason, w.Message)))
 			}
 		}
 	}
-	return stuck, nil
+	return stuck
 }

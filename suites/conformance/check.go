@@ -21,41 +21,61 @@ type Check struct {
 	Title   string // what must hold, as a sentence
 	Profile string
 	Level   reports.Level
+	// Optional says that the check runs only if it is asked for by name: most
+	// subjects are not meant to hold it.
+	Optional bool
 	// Reads names what the check needs to see, by the beginnings of what
 	// [observe.Unread] calls it. If any of it was not read, the check cannot pass.
 	Reads []string
 	// Assess judges. What it saw goes into the finding; one that saw nothing is
 	// inconclusive.
-	Assess func(o observe.Observation, f *finding)
+	Assess func(o *subject, f *finding)
 }
 
 // Catalogue lists every check in the order in which they run.
 func Catalogue() []Check {
 	return []Check{
-		targetsComplete, targetsUp, metricsQueryable,
-		plaintextRefused, noCertificateRefused,
+		prometheusSidecarInjected, certificatesMounted, certificateIdentity, trafficNotIntercepted, monitorsAccepted,
+		targetsComplete, targetsUp, metricsQueryable, mutualTLSOnTheWire, unmeshedStillScraped,
+		plaintextRefused, noCertificateRefused, foreignCertificateRefused, identityAuthorized, sideDoorsKnown, strictSideDoors,
 		scraperCertificateRotated,
+		operatorRestartSurvived, sidecarRestartSurvived, controlPlaneOutageSurvived, workloadRolloutSurvived, prometheusRestartSurvived,
 	}
+}
+
+// Profiles lists the profiles in the order in which they run.
+func Profiles() []string {
+	return []string{profileSetup, profileScrape, profileRefusal, profileRotation, profileResilience}
 }
 
 // Judge applies a check to an observation. The verdict is
 //   - fail if anything was found that must not be,
 //   - else inconclusive if something could not be read or was not seen,
+//   - else skip if the check found that there is nothing for it to judge here,
 //   - else pass, which needs evidence.
+//
+// If a whole collection could not be read, nothing is judged at all: what follows
+// from an empty list would be wrong.
 func (c Check) Judge(o observe.Observation) reports.Check {
 	var f finding
-	c.Assess(o, &f)
+	blind := false
 	for _, u := range o.Unread {
 		if slices.ContainsFunc(c.Reads, func(r string) bool { return strings.HasPrefix(u.What, r) }) {
 			f.unclear("%s could not be read: %s", u.What, u.Reason)
+			blind = blind || slices.ContainsFunc(collections, func(r string) bool { return strings.HasPrefix(u.What, r) })
 		}
 	}
-	result := reports.Check{ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level, Evidence: f.evidence}
+	if !blind {
+		c.Assess(&subject{Observation: o}, &f)
+	}
+	result := reports.Check{ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level, Evidence: f.shown()}
 	switch {
 	case len(f.failures) > 0:
-		result.Verdict, result.Reason = reports.Fail, strings.Join(f.failures, "\n")
+		result.Verdict, result.Reason = reports.Fail, lines(f.failures)
 	case len(f.doubts) > 0:
-		result.Verdict, result.Reason = reports.Inconclusive, strings.Join(f.doubts, "\n")
+		result.Verdict, result.Reason = reports.Inconclusive, lines(f.doubts)
+	case f.notHere != "" && len(f.evidence) == 0:
+		result.Verdict, result.Reason = reports.Skip, f.notHere
 	case len(f.evidence) == 0:
 		result.Verdict, result.Reason = reports.Inconclusive, "nothing was seen that the check could judge"
 	default:
@@ -69,6 +89,7 @@ type finding struct {
 	failures []string
 	doubts   []string
 	evidence []reports.Evidence
+	notHere  string
 }
 
 // fail records something that must not be.
@@ -82,23 +103,76 @@ func (f *finding) unclear(format string, args ...any) {
 	f.doubts = append(f.doubts, fmt.Sprintf(format, args...))
 }
 
+// skip says why there is nothing here for the check to judge. It counts only if
+// nothing else was found.
+func (f *finding) skip(format string, args ...any) {
+	f.notHere = fmt.Sprintf(format, args...)
+}
+
 // saw records evidence: where it was read, of what, and what it said.
 func (f *finding) saw(source, subject, format string, args ...any) {
 	f.evidence = append(f.evidence, reports.Evidence{Source: source, Subject: subject, Text: fmt.Sprintf(format, args...)})
 }
 
-// The profiles, in the order in which they run.
+// How much of what was found a report shows. Ten thousand targets that are down
+// are no better understood by ten thousand lines.
 const (
-	profileScrape   = "scrape"
-	profileRefusal  = "refusal"
-	profileRotation = "rotation"
+	shownLines    = 50
+	shownEvidence = 200
+)
+
+// lines puts each thing that was found on a line of its own, once.
+func lines(found []string) string {
+	var once []string
+	seen := map[string]bool{}
+	for _, l := range found {
+		if !seen[l] {
+			seen[l] = true
+			once = append(once, l)
+		}
+	}
+	if more := len(once) - shownLines; more > 0 {
+		once = append(once[:shownLines:shownLines], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(once, "\n")
+}
+
+func (f *finding) shown() []reports.Evidence {
+	if more := len(f.evidence) - shownEvidence; more > 0 {
+		return append(f.evidence[:shownEvidence:shownEvidence], reports.Evidence{
+			Source: "this check", Subject: "what was seen", Text: fmt.Sprintf("and %d more of the kind", more),
+		})
+	}
+	return f.evidence
+}
+
+// The profiles.
+const (
+	profileSetup      = "setup"
+	profileScrape     = "scrape"
+	profileRefusal    = "refusal"
+	profileRotation   = "rotation"
+	profileResilience = "resilience"
 )
 
 // Sources of evidence.
 const (
+	sourceAPI     = "Kubernetes API"
 	sourceTargets = "Prometheus, /api/v1/targets"
+	sourceConfig  = "Prometheus, /api/v1/status/config and /api/v1/scrape_pools"
 	sourceQuery   = "Prometheus, /api/v1/query"
 	sourceFiles   = "certificate files, Prometheus container"
+	sourceSockets = "/proc/net/tcp, Prometheus container"
 	sourceLog     = "access log of the target's proxy"
 	sourceCounter = "TLS counters of the target's proxy"
 )
+
+// collections are what is listed whole. A check that needs one and does not have
+// it can say nothing.
+var collections = []string{
+	"the Prometheus ", "service monitors", "pod monitors", "probe objects", "scrape configs", "services", "endpoint slices", "pods", "namespaces",
+}
+
+// reads is what a check needs to see that judges targets: what they are worked
+// out from, and more.
+func reads(more ...string) []string { return append(slices.Clone(collections), more...) }

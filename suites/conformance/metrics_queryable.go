@@ -19,61 +19,84 @@ var metricsQueryable = Check{
 	Title:   "The guide's query is answered, fresh, and with the values of the pods it names",
 	Profile: profileScrape,
 	Level:   reports.Core,
-	Reads:   []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "the guide's query ", "process start times ", "the application in "},
-	Assess: func(o observe.Observation, f *finding) {
-		expected := observe.ExpectedTargets(o)
+	Reads:   reads("the guide's query ", "process start times ", "the application in "),
+	Assess: func(o *subject, f *finding) {
+		expected, _ := expect(o, f)
 		if len(expected) == 0 {
-			f.unclear("no target is expected, so no metric of any can be asked for")
 			return
 		}
 		wantReplicas(o, f)
 		for _, r := range o.Replicas {
-			for _, e := range expected {
-				guide := samplesOf(r.Guide, e)
-				if len(guide) == 0 {
-					f.fail("%s answers %s with nothing from %s/%s", r.Pod, observe.GuideQuery, e.Namespace, e.Pod)
-					continue
-				}
-				if age := o.At.Sub(guide[0].At); age > 2*intervalOf(r, e) {
-					f.fail("%s: the value of %s from %s/%s was scraped %s before it was asked for", r.Pod, observe.GuideQuery, e.Namespace, e.Pod, age.Round(time.Millisecond))
-					continue
-				}
-				f.saw(sourceQuery, r.Pod, "%s: %d series from %s/%s", observe.GuideQuery, len(guide), e.Namespace, e.Pod)
-				assessOrigin(o, r, e, f)
+			if !unread(o, "the guide's query at "+r.Pod) && !unread(o, "process start times at "+r.Pod) {
+				assessMetrics(o, r, expected, f)
 			}
 		}
 	},
 }
 
-// assessOrigin compares a stored process start time with the process' own word.
-func assessOrigin(o observe.Observation, r observe.Replica, e observe.Expected, f *finding) {
-	name := e.Namespace + "/" + e.Pod
-	stored := samplesOf(r.StartTimes, e)
-	i := slices.IndexFunc(o.Direct, func(d observe.Direct) bool { return d.Pod == name })
-	switch {
-	case len(stored) != 1:
-		f.fail("%s has %d values of process_start_time_seconds for %s, there must be one", r.Pod, len(stored), name)
-	case i < 0 || len(o.Direct[i].StartTimes) == 0:
-		f.unclear("%s was not asked behind its proxy, so it is open whose values Prometheus stored", name)
-	case !slices.Contains(o.Direct[i].StartTimes, stored[0].Value):
-		f.fail("%s stored a process start of %.3f under the name of %s, whose process says %.3f: the values come from somewhere else", r.Pod, stored[0].Value, name, o.Direct[i].StartTimes[0])
-	default:
-		f.saw("application behind its proxy", name, "process start %.3f, the same as %s stored", stored[0].Value, r.Pod)
-	}
-}
-
-// samplesOf are the samples whose labels name an expected target.
-func samplesOf(samples []observe.Sample, e observe.Expected) []observe.Sample {
-	var own []observe.Sample
-	for _, s := range samples {
-		if s.Labels["namespace"] == e.Namespace && s.Labels["pod"] == e.Pod && s.Labels["instance"] == e.Address {
-			own = append(own, s)
+// assessMetrics judges one replica. The guide's metric is Python's: a job whose
+// targets do not serve it is judged by the start time alone, but where one target
+// of a job serves it, all must.
+func assessMetrics(o *subject, r observe.Replica, expected []observe.Expected, f *finding) {
+	targets := o.targetsOf(r)
+	guide, starts := indexSeries(r.Guide, sampleLabels), indexSeries(r.StartTimes, sampleLabels)
+	python := map[string]bool{}
+	for _, e := range expected {
+		if len(guide.of(targets, e, sampleLabels)) > 0 {
+			python[e.Pool] = true
 		}
 	}
-	return own
+	if len(python) == 0 {
+		f.fail("%s answers %s with nothing from any of the targets", r.Pod, observe.GuideQuery)
+	}
+	for _, e := range expected {
+		own := guide.of(targets, e, sampleLabels)
+		stored := starts.of(targets, e, sampleLabels)
+		asked := observe.GuideQuery
+		switch {
+		case python[e.Pool] && len(own) == 0:
+			f.fail("%s answers %s with nothing from %s", r.Pod, observe.GuideQuery, podName(e))
+			continue
+		case len(own) == 0:
+			own, asked = stored, "process_start_time_seconds"
+		}
+		if len(own) == 0 {
+			f.unclear("%s has of %s neither %s nor process_start_time_seconds: which of its metrics to ask for is not known", r.Pod, podName(e), observe.GuideQuery)
+			continue
+		}
+		interval := targets.interval(e)
+		if interval <= 0 {
+			f.unclear("%s does not say how often it has to scrape %s, so it is open whether the value of %s is fresh", r.Pod, podName(e), asked)
+			continue
+		}
+		if age := o.At.Sub(own[0].At); age > 2*interval {
+			f.fail("%s: the value of %s from %s was scraped %s before it was asked for", r.Pod, asked, podName(e), age.Round(time.Millisecond))
+			continue
+		}
+		f.saw(sourceQuery, r.Pod, "%s: %d series from %s", asked, len(own), podName(e))
+		if e.Scheme == "https" && e.Pod != "" {
+			assessOrigin(o, r, e, stored, len(targets.find(e)), f)
+		}
+	}
 }
 
-func intervalOf(r observe.Replica, e observe.Expected) time.Duration {
-	t, _ := findTarget(r, e)
-	return time.Duration(t.Interval)
+// assessOrigin compares a stored process start time with the process' own word.
+func assessOrigin(o *subject, r observe.Replica, e observe.Expected, stored []observe.Sample, targets int, f *finding) {
+	name := podName(e)
+	own := o.startTimes(name)
+	if len(stored) != max(targets, 1) {
+		f.fail("%s has %d values of process_start_time_seconds for %s, there must be %d", r.Pod, len(stored), name, max(targets, 1))
+		return
+	}
+	if len(own) == 0 {
+		f.unclear("%s was not asked behind its proxy, so it is open whose values Prometheus stored", name)
+		return
+	}
+	for _, s := range stored {
+		if !slices.Contains(own, s.Value) {
+			f.fail("%s stored a process start of %.3f under the name of %s, whose process says %.3f: the values come from somewhere else", r.Pod, s.Value, name, own[0])
+			return
+		}
+	}
+	f.saw("application behind its proxy", name, "process start %.3f, the same as %s stored", stored[0].Value, r.Pod)
 }

@@ -17,6 +17,7 @@ var noCertificateRefused = Check{
 	Reads:   refusalReads,
 	Assess: refusal{
 		kind:   observe.NoCertificate,
+		who:    "a client without a certificate",
 		source: sourceCounter,
 		// The alert of TLS 1.3, that of 1.2, and what is read when the connection is
 		// closed before the alert is.

@@ -19,6 +19,7 @@ var plaintextRefused = Check{
 	Reads:   refusalReads,
 	Assess: refusal{
 		kind:   observe.PlainText,
+		who:    "a client without TLS",
 		source: sourceLog,
 		client: regexp.MustCompile(`connection reset by peer|EOF|broken pipe`),
 		proxy: func(p observe.Proxy) (int, string) {

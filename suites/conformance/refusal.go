@@ -13,6 +13,7 @@ import (
 // certificate is served.
 type refusal struct {
 	kind   string // of the probe
+	who    string // the client, in words
 	source string // of the proxy's word
 	// client matches what the refused client may see. It only supports the verdict:
 	// in TLS 1.3 the refusal reaches the client after it has begun to write, and
@@ -22,58 +23,59 @@ type refusal struct {
 	proxy func(observe.Proxy) (times int, says string)
 }
 
-func (r refusal) assess(o observe.Observation, f *finding) {
-	meshed := 0
-	for _, e := range observe.ExpectedTargets(o) {
-		if e.Scheme != "https" || e.Pod == "" {
-			continue
-		}
-		meshed++
+func (r refusal) assess(o *subject, f *finding) {
+	expected, _ := expect(o, f)
+	if len(expected) == 0 {
+		return
+	}
+	wantReplicas(o, f)
+	targets := overTLS(expected)
+	if len(targets) == 0 {
+		f.unclear("no target is expected to be scraped over TLS, so there is nothing to refuse anybody at")
+	}
+	for _, e := range targets {
 		r.assessTarget(o, e, f)
 		assessTwin(o, e, f)
 	}
-	if meshed == 0 {
-		f.unclear("no target is expected to be scraped over TLS, so there is nothing to refuse anybody at")
-	}
 }
 
-func (r refusal) assessTarget(o observe.Observation, e observe.Expected, f *finding) {
-	name := e.Namespace + "/" + e.Pod
-	i := slices.IndexFunc(o.Probes, func(p observe.Probe) bool {
-		return p.Kind == r.kind && p.Pod == name && p.Port == e.Port && p.Path == e.Path
-	})
-	if i < 0 {
-		f.unclear("%s was not probed", name)
+func (r refusal) assessTarget(o *subject, e observe.Expected, f *finding) {
+	name := podName(e)
+	probe, ok := o.probe(r.kind, name, e.Port, e.Path)
+	if !ok || len(probe.Attempts) == 0 {
+		f.unclear("nobody asked %s for its metrics as %s", name, r.who)
 		return
 	}
-	probe := o.Probes[i]
+	refused := 0
 	var seen []string
 	for _, a := range probe.Attempts {
 		switch {
 		case a.NotSent:
 			f.unclear("%s could not ask %s: %s", probe.Via, name, a.Error)
 		case a.Answered:
-			f.fail("%s answered %s with HTTP %d at %s: it is not refused", name, r.kind, a.Code, e.URL)
+			f.fail("%s answered %s with HTTP %d at %s: it is not refused; %s", name, r.who, a.Code, e.URL, modeOf(o, e))
+			return
 		case !r.client.MatchString(a.Error):
-			f.unclear("%s did not answer, but not as one who refuses: %s", name, a.Error)
+			f.unclear("%s did not answer %s, but not as one who refuses: %q", name, r.who, a.Error)
 		default:
+			refused++
 			if text := addresses.ReplaceAllString(a.Error, ""); !slices.Contains(seen, text) {
 				seen = append(seen, text)
 			}
 		}
 	}
-	if len(seen) == 0 {
+	if refused == 0 {
 		return
 	}
-	f.saw(probe.Via, name, "%d requests without a certificate were refused: %s", len(probe.Attempts), strings.Join(seen, "; "))
-	j := slices.IndexFunc(o.Proxies, func(p observe.Proxy) bool { return p.Pod == name })
-	if j < 0 {
+	f.saw(probe.Via, name, "%d of %d requests by %s were refused: %s", refused, len(probe.Attempts), r.who, strings.Join(seen, "; "))
+	proxy, ok := o.proxy(name)
+	if !ok {
 		f.unclear("the proxy of %s was not asked why it refused", name)
 		return
 	}
-	times, says := r.proxy(o.Proxies[j])
-	if times < len(probe.Attempts) {
-		f.unclear("%d requests to %s were refused, but its proxy gives the reason for %d only (%s)", len(probe.Attempts), name, times, says)
+	times, says := r.proxy(proxy)
+	if times < refused {
+		f.unclear("%d requests to %s by %s were refused, but its proxy gives the reason for %d only (%s)", refused, name, r.who, max(times, 0), says)
 		return
 	}
 	f.saw(r.source, name, "%s", says)
@@ -85,28 +87,29 @@ var addresses = regexp.MustCompile(`(read|write) tcp [^ ]+: `)
 // assessTwin makes sure that "refused" is not "broken for everybody": while the
 // probes were refused, each replica scraped the same target with its certificate,
 // and not one scrape failed.
-func assessTwin(o observe.Observation, e observe.Expected, f *finding) {
+func assessTwin(o *subject, e observe.Expected, f *finding) {
 	for _, r := range o.Replicas {
+		if unread(o, "the up samples of "+r.Pod) {
+			continue
+		}
+		targets := o.targetsOf(r)
 		good := 0
-		for _, s := range r.Up {
-			if s.Labels["namespace"] != e.Namespace || s.Labels["pod"] != e.Pod || s.Labels["instance"] != e.Address {
-				continue
-			}
+		for _, s := range o.upOf(r).of(targets, e, seriesLabels) {
 			for _, p := range s.Points {
 				if p.Value != 1 {
-					f.fail("while %s/%s was probed, the scrape of %s with its certificate failed as well, at %s", e.Namespace, e.Pod, r.Pod, p.At.Format("15:04:05.000"))
+					f.fail("while %s was probed, the scrape of %s with its certificate failed as well, at %s", podName(e), r.Pod, p.At.Format("15:04:05.000"))
 					return
 				}
 				good++
 			}
 		}
 		if good == 0 {
-			f.unclear("while %s/%s was probed, %s did not scrape it: the refusal has no twin that succeeded", e.Namespace, e.Pod, r.Pod)
+			f.unclear("while %s was probed, %s did not scrape it: the refusal has no twin that succeeded", podName(e), r.Pod)
 			continue
 		}
-		f.saw(sourceQuery, r.Pod, "the twin: %d scrapes of %s/%s with the certificate succeeded beside the probes", good, e.Namespace, e.Pod)
+		f.saw(sourceQuery, r.Pod, "the twin: %d scrapes of %s with the certificate succeeded beside the probes", good, podName(e))
 	}
 }
 
 // refusalReads is what every refusal check needs to see.
-var refusalReads = []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "targets by way of ", "the TLS counters ", "the access log ", "the up samples "}
+var refusalReads = reads("targets by way of the API server", "the TLS counters ", "the access log ", "the up samples ")

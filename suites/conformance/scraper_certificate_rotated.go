@@ -19,27 +19,31 @@ var scraperCertificateRotated = Check{
 	Title:   "Prometheus' certificate is renewed, used on the wire, and no scrape is missed",
 	Profile: profileRotation,
 	Level:   reports.Core,
-	Reads:   []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "the up samples ", "the access log "},
-	Assess: func(o observe.Observation, f *finding) {
+	Reads:   reads("the up samples ", "the access log "),
+	Assess: func(o *subject, f *finding) {
 		if o.Watch == nil {
 			f.unclear("nobody watched: a rotation takes time, one look does not show it")
 			return
 		}
+		expected, _ := expect(o, f)
+		if len(expected) == 0 {
+			return
+		}
 		wantReplicas(o, f)
-		for _, e := range observe.ExpectedTargets(o) {
-			if e.Scheme == "https" && e.Pod != "" {
-				assessScrapes(o, e, f)
-			}
+		targets := overTLS(expected)
+		if len(targets) == 0 {
+			f.unclear("no target is expected to be scraped over TLS, so no certificate is used")
 		}
 		for _, r := range o.Replicas {
-			assessRenewals(o, r, f)
+			assessScrapes(o, r, targets, f)
+			assessRenewals(o, r, targets, f)
 		}
 	},
 }
 
 // assessRenewals: enough renewals, past the first certificate's end, each new
 // serial seen by a target.
-func assessRenewals(o observe.Observation, r observe.Replica, f *finding) {
+func assessRenewals(o *subject, r observe.Replica, targets []observe.Expected, f *finding) {
 	var own []observe.Sighting
 	for _, s := range o.Watch.Certs {
 		if s.Pod == r.Pod {
@@ -64,56 +68,72 @@ func assessRenewals(o observe.Observation, r observe.Replica, f *finding) {
 		f.saw(sourceFiles, r.Pod, "at %s serial %s, valid from %s to %s", s.At.Format(time.TimeOnly), s.Certificate.Serial,
 			s.Certificate.NotBefore.Format(time.TimeOnly), s.Certificate.NotAfter.Format(time.TimeOnly))
 	}
-	assessSerials(o, r, own, f)
+	for _, e := range targets {
+		assessSerials(o, r, e, own, f)
+	}
 }
 
-// assessSerials: the targets' proxies saw each certificate that had its time
-// within the watch. The last one may have come after the last scrape.
-func assessSerials(o observe.Observation, r observe.Replica, own []observe.Sighting, f *finding) {
-	for _, p := range o.Watch.Seen {
-		var seen []string // of this replica's certificates, in the order of their first use
-		for _, q := range p.Requests {
-			mine := slices.ContainsFunc(own, func(s observe.Sighting) bool { return s.Certificate.Serial == q.Serial })
-			if mine && !slices.Contains(seen, q.Serial) {
-				seen = append(seen, q.Serial)
-			}
-		}
-		if len(seen) == 0 {
-			f.fail("the proxy of %s saw none of the certificates that %s had during the watch: it logged %d requests, none with one of them", p.Pod, r.Pod, len(p.Requests))
-			continue
-		}
-		for _, s := range own[:len(own)-1] {
-			if !slices.Contains(seen, s.Certificate.Serial) {
-				f.fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what its sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), p.Pod)
-			}
-		}
-		f.saw(sourceLog, p.Pod, "%s came with serials %s", r.Pod, strings.Join(seen, ", "))
+// assessSerials: the target's proxy saw each certificate that had its time within
+// the watch. The last one may have come after the last scrape.
+func assessSerials(o *subject, r observe.Replica, e observe.Expected, own []observe.Sighting, f *finding) {
+	i := slices.IndexFunc(o.Watch.Seen, func(p observe.ProxyTraffic) bool { return p.Pod == podName(e) })
+	if i < 0 {
+		f.unclear("what the proxy of %s saw during the watch was not read", podName(e))
+		return
 	}
+	requests := o.Watch.Seen[i].Requests
+	var seen []string // of this replica's certificates, in the order of their first use
+	for _, q := range requests {
+		mine := slices.ContainsFunc(own, func(s observe.Sighting) bool { return serial(s.Certificate.Serial) == serial(q.Serial) })
+		if mine && q.Serial != "" && !slices.Contains(seen, serial(q.Serial)) {
+			seen = append(seen, serial(q.Serial))
+		}
+	}
+	if len(seen) == 0 {
+		f.fail("the proxy of %s saw none of the certificates that %s had during the watch: it logged %d requests, none with one of them", podName(e), r.Pod, len(requests))
+		return
+	}
+	long := 2 * replicaInterval(o, r.Pod)
+	for i, s := range own[:len(own)-1] {
+		if own[i+1].At.Sub(s.At) < long {
+			continue // it had its time before the watch began: no scrape need have used it since
+		}
+		if !slices.Contains(seen, serial(s.Certificate.Serial)) {
+			f.fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what its sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), podName(e))
+		}
+	}
+	f.saw(sourceLog, podName(e), "%s came with serials %s", r.Pod, strings.Join(seen, ", "))
 }
 
 // assessScrapes reads what each scrape of the watch left: every sample 1, no gap
 // beyond the interval.
-func assessScrapes(o observe.Observation, e observe.Expected, f *finding) {
-	for _, u := range o.Watch.Up {
-		i := slices.IndexFunc(o.Replicas, func(r observe.Replica) bool { return r.Pod == u.Pod })
-		if i < 0 {
-			continue
-		}
+func assessScrapes(o *subject, r observe.Replica, targets []observe.Expected, f *finding) {
+	i := slices.IndexFunc(o.Watch.Up, func(u observe.ReplicaUp) bool { return u.Pod == r.Pod })
+	if i < 0 {
+		f.unclear("what %s stored during the watch was not read", r.Pod)
+		return
+	}
+	index := o.targetsOf(r)
+	up := indexSeries(o.Watch.Up[i].Series, seriesLabels)
+	for _, e := range targets {
 		var points []observe.Point
-		for _, s := range u.Series {
-			if s.Labels["namespace"] == e.Namespace && s.Labels["pod"] == e.Pod && s.Labels["instance"] == e.Address {
-				points = append(points, s.Points...)
-			}
+		for _, s := range up.of(index, e, seriesLabels) {
+			points = append(points, s.Points...)
 		}
-		assessPoints(u.Pod, e, o.Watch, points, intervalOf(o.Replicas[i], e), f)
+		assessPoints(r.Pod, e, o.Watch, points, index.interval(e), f)
 	}
 }
 
 func assessPoints(replica string, e observe.Expected, w *observe.Watch, points []observe.Point, interval time.Duration, f *finding) {
-	if len(points) == 0 || interval == 0 {
-		f.fail("%s stored no sample of %s/%s during the watch", replica, e.Namespace, e.Pod)
+	if interval <= 0 {
+		f.unclear("%s does not say how often it has to scrape %s", replica, podName(e))
 		return
 	}
+	if len(points) == 0 {
+		f.fail("%s stored no sample of %s during the watch", replica, podName(e))
+		return
+	}
+	slices.SortFunc(points, func(a, b observe.Point) int { return a.At.Compare(b.At) })
 	limit := interval + scrapeTolerance(interval)
 	previous, largest := w.From, time.Duration(0)
 	var missed []string
@@ -124,18 +144,18 @@ func assessPoints(replica string, e observe.Expected, w *observe.Watch, points [
 		gap := p.At.Sub(previous)
 		largest = max(largest, gap)
 		if gap > limit {
-			f.fail("%s did not scrape %s/%s for %s before %s, its interval is %s", replica, e.Namespace, e.Pod, gap.Round(time.Millisecond), p.At.Format("15:04:05.000"), interval)
+			f.fail("%s did not scrape %s for %s before %s, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), p.At.Format("15:04:05.000"), interval)
 		}
 		previous = p.At
 	}
 	if len(missed) > 0 {
-		f.fail("%d of %d scrapes of %s/%s by %s failed: %s", len(missed), len(points), e.Namespace, e.Pod, replica, strings.Join(missed, ", "))
+		f.fail("%d of %d scrapes of %s by %s failed: %s", len(missed), len(points), podName(e), replica, strings.Join(missed, ", "))
 		return
 	}
 	if gap := w.To.Sub(previous); gap > limit {
-		f.fail("%s did not scrape %s/%s for the last %s of the watch, its interval is %s", replica, e.Namespace, e.Pod, gap.Round(time.Millisecond), interval)
+		f.fail("%s did not scrape %s for the last %s of the watch, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), interval)
 	}
-	f.saw(sourceQuery, replica, "%d scrapes of %s/%s in %s, each up, largest gap %s at an interval of %s", len(points), e.Namespace, e.Pod,
+	f.saw(sourceQuery, replica, "%d scrapes of %s in %s, each up, largest gap %s at an interval of %s", len(points), podName(e),
 		w.To.Sub(w.From).Round(time.Second), largest.Round(time.Millisecond), interval)
 }
 

@@ -16,47 +16,44 @@ var targetsComplete = Check{
 	Title:   "Every replica has exactly the targets that the monitors select",
 	Profile: profileScrape,
 	Level:   reports.Core,
-	Reads:   []string{"the Prometheus ", "service monitors", "services", "endpoint slices", "pods", "namespaces", "the targets of ", "the own metrics of "},
-	Assess: func(o observe.Observation, f *finding) {
-		expected := observe.ExpectedTargets(o)
+	Reads:   reads("the targets of ", "the own metrics of "),
+	Assess: func(o *subject, f *finding) {
+		expected, open := expect(o, f)
 		if len(expected) == 0 {
-			f.unclear("no target is expected: no ServiceMonitor that the Prometheus selects selects a Service with endpoints")
 			return
 		}
 		wantReplicas(o, f)
+		var want []string
+		for _, e := range expected {
+			want = append(want, e.Pool+" "+e.URL)
+		}
 		for _, r := range o.Replicas {
-			before := len(f.failures)
-			if r.Metrics.ReloadSuccessful == 0 {
-				f.fail("%s could not load its configuration (prometheus_config_last_reload_successful is 0): it goes on with an older one, whatever the monitors say now", r.Pod)
-			}
-			var have, want []string
-			for _, t := range r.Targets {
-				have = append(have, t.Pool+" "+t.URL)
-			}
-			for _, e := range expected {
-				want = append(want, e.Pool+" "+e.URL)
-			}
-			for _, w := range without(want, have) {
-				f.fail("%s lacks the target %s%s", r.Pod, w, poolHint(r, w))
-			}
-			for _, h := range without(have, want) {
-				f.fail("%s has the target %s, which nothing asks for", r.Pod, h)
-			}
-			if len(f.failures) == before {
-				f.saw(sourceTargets, r.Pod, "%d targets, exactly those expected: %s", len(have), strings.Join(have, ", "))
+			if !unread(o, "the targets of "+r.Pod) {
+				assessSet(o, r, want, open, f)
 			}
 		}
 	},
 }
 
-// wantReplicas fails for each replica that is asked for and does not run.
-func wantReplicas(o observe.Observation, f *finding) {
-	want := 1
-	if o.Prometheus != nil && o.Prometheus.Spec.Replicas != nil {
-		want = int(*o.Prometheus.Spec.Replicas)
+func assessSet(o *subject, r observe.Replica, want []string, open []observe.Open, f *finding) {
+	before := len(f.failures)
+	if r.Metrics.ReloadSuccessful == 0 && !unread(o, "the own metrics of "+r.Pod) {
+		f.fail("%s could not load its configuration (prometheus_config_last_reload_successful is 0): it goes on with an older one, whatever the monitors say now", r.Pod)
 	}
-	if len(o.Replicas) != want {
-		f.fail("%d replicas of Prometheus run, %d are asked for", len(o.Replicas), want)
+	var have []string
+	for _, t := range r.Targets {
+		if !slices.ContainsFunc(open, func(u observe.Open) bool { return u.Covers(t.Pool) }) {
+			have = append(have, t.Pool+" "+t.URL)
+		}
+	}
+	for _, w := range without(want, have) {
+		f.fail("%s lacks the target %s%s", r.Pod, w, poolHint(r, w))
+	}
+	for _, h := range without(have, want) {
+		f.fail("%s has the target %s, which nothing asks for", r.Pod, h)
+	}
+	if len(f.failures) == before {
+		f.saw(sourceTargets, r.Pod, "%d targets, exactly those expected: %s", len(have), some(have))
 	}
 }
 
@@ -75,14 +72,24 @@ func poolHint(r observe.Replica, target string) string {
 // without returns the elements of a that are not in b, each as often as it is
 // missing.
 func without(a, b []string) []string {
-	left := slices.Clone(b)
+	left := map[string]int{}
+	for _, x := range b {
+		left[x]++
+	}
 	var missing []string
 	for _, x := range a {
-		if i := slices.Index(left, x); i >= 0 {
-			left = slices.Delete(left, i, i+1)
-		} else {
+		if left[x]--; left[x] < 0 {
 			missing = append(missing, x)
 		}
 	}
 	return missing
+}
+
+// some lists the first of many.
+func some(names []string) string {
+	const enough = 20
+	if len(names) > enough {
+		return strings.Join(names[:enough], ", ") + " and so on"
+	}
+	return strings.Join(names, ", ")
 }

@@ -5,8 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,9 +30,11 @@ const (
 	Check Mode = "check" // judge a cluster that Up made
 	Down  Mode = "down"  // remove a cluster that Up made
 	Clean Mode = "clean" // remove everything that any run left
+	// Explain judges an observation that an earlier run kept.
+	Explain Mode = "explain"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain}
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -43,7 +47,15 @@ type Config struct {
 	Cache   string        // folder for artefacts
 	Settle  time.Duration // how long to wait for the first scrapes
 	Watch   time.Duration // how long to watch for rotations
-	file    string
+
+	Select      *regexp.Regexp    // IDs of the checks to run, nil for all
+	Profiles    []string          // profiles to run, empty for all
+	Levels      []string          // levels to run, empty for all
+	Skip        map[string]string // reasons for checks not to run, by ID
+	DryRun      bool              // say what would run
+	Observation string            // file to explain
+
+	file string
 }
 
 // UsageError is a mistake in what the user asked for.
@@ -61,9 +73,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	flags.Func("mode", "what to do: e2e, up, check, down or clean", func(s string) error {
+	flags.Func("mode", "what to do: e2e, up, check, down, clean or explain", func(s string) error {
 		if !slices.Contains(modes, Mode(s)) {
-			return errors.New("there is no such mode: use e2e, up, check, down or clean")
+			return errors.New("there is no such mode: use e2e, up, check, down, clean or explain")
 		}
 		c.Mode = Mode(s)
 		return nil
@@ -74,18 +86,53 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		return err
 	})
 	flags.Func("cluster", "name of the cluster; must begin with "+cluster.Prefix, func(s string) error {
-		if s != "" && !strings.HasPrefix(s, cluster.Prefix) {
-			return fmt.Errorf("the name must begin with %s, so that clean-up can tell the cluster from others", cluster.Prefix)
-		}
 		c.Cluster = s
-		return nil
+		if s == "" {
+			return nil
+		}
+		return cluster.CheckName(s)
 	})
 	flags.BoolVar(&c.Keep, "keep", false, "leave the cluster when the run ends")
 	flags.StringVar(&c.Out, "out", filepath.Join("reports", "out"), "folder for reports")
 	flags.StringVar(&c.Cache, "cache", cache, "folder for artefacts that outlive a run")
-	flags.DurationVar(&c.Settle, "settle", time.Minute, "how long to wait for the first scrapes before judging")
-	flags.DurationVar(&c.Watch, "watch", 2*time.Minute, "how long to watch for certificate rotations")
+	c.Settle, c.Watch = time.Minute, 2*time.Minute
+	flags.Var((*span)(&c.Settle), "settle", "how long to wait for the first scrapes before judging")
+	flags.Var((*span)(&c.Watch), "watch", "how long to watch for certificate rotations")
+	flags.Func("check", "run only the checks whose ID matches this regular expression", func(s string) (err error) {
+		c.Select, err = regexp.Compile(s)
+		return err
+	})
+	flags.Func("profile", "run only these profiles, separated by commas", func(s string) error {
+		c.Profiles = strings.Split(s, ",")
+		return nil
+	})
+	flags.Func("level", "run only these levels, separated by commas: core, extended, provisional", func(s string) error {
+		c.Levels = strings.Split(s, ",")
+		return nil
+	})
+	c.Skip = map[string]string{}
+	flags.Func("skip", "do not run a check: id=reason, which the report shows; may be repeated", func(s string) error {
+		id, reason, _ := strings.Cut(s, "=")
+		c.Skip[id] = reason
+		return nil
+	})
+	flags.BoolVar(&c.DryRun, "dry-run", false, "say what would run, and why the rest would not")
+	flags.StringVar(&c.Observation, "observation", "", "file to explain: an observation that an earlier run kept")
 	flags.StringVar(&c.file, "config", "", "configuration file (default config.yaml, if there is one)")
+	return nil
+}
+
+// span is a flag for a time that something may take.
+type span time.Duration
+
+func (s *span) String() string { return time.Duration(*s).String() }
+
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return errors.New("use a time such as 90s or 2m")
+	}
+	*s = span(d)
 	return nil
 }
 
@@ -125,22 +172,52 @@ func (c *Config) readFile(flags *flag.FlagSet) error {
 	}
 	var settings map[string]any
 	if err := yaml.UnmarshalStrict(content, &settings); err != nil {
-		return fmt.Errorf("reading the configuration %s: %w", path, err)
+		return fmt.Errorf("reading the configuration %s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	for name, value := range settings {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if flags.Lookup(name) == nil || strings.HasPrefix(name, "test.") || name == "config" {
 			return fmt.Errorf("the configuration %s sets %q, which is not an option", path, name)
 		}
 		if given[name] {
 			continue
 		}
-		if err := flags.Set(name, fmt.Sprint(value)); err != nil {
-			return fmt.Errorf("the configuration %s sets %s to %v: %w", path, name, value, err)
+		values, err := textOf(name, settings[name])
+		for _, v := range values {
+			err = errors.Join(err, flags.Set(name, v))
+		}
+		if err != nil {
+			return fmt.Errorf("the configuration %s sets %s to %v: %w", path, name, settings[name], err)
 		}
 	}
 	return nil
+}
+
+// textOf is a setting as it would be given on the command line: once, or for what
+// may be repeated as often as it takes.
+func textOf(name string, value any) ([]string, error) {
+	switch v := value.(type) {
+	case string, bool, float64, int64:
+		return []string{fmt.Sprint(v)}, nil
+	case []any:
+		if name == "profile" || name == "level" {
+			var all []string
+			for _, each := range v {
+				all = append(all, fmt.Sprint(each))
+			}
+			return []string{strings.Join(all, ",")}, nil
+		}
+	case map[string]any:
+		if name == "skip" {
+			var all []string
+			for _, id := range slices.Sorted(maps.Keys(v)) {
+				all = append(all, fmt.Sprintf("%s=%v", id, v[id]))
+			}
+			return all, nil
+		}
+	}
+	return nil, errors.New("this option takes one value")
 }
 
 func (c *Config) complete() error {
@@ -149,6 +226,9 @@ func (c *Config) complete() error {
 	}
 	if c.Mode == Up {
 		c.Keep = true
+	}
+	if c.Mode == Explain && c.Observation == "" {
+		return UsageError{errors.New("explain needs -observation=FILE, such as reports/out/latest/observations/conformance.json")}
 	}
 	for _, d := range []*string{&c.Out, &c.Cache} {
 		abs, err := filepath.Abs(*d)
@@ -162,8 +242,18 @@ func (c *Config) complete() error {
 
 // Settings are the effective configuration, for the report and its reader.
 func (c Config) Settings() map[string]string {
+	var check string
+	if c.Select != nil {
+		check = c.Select.String()
+	}
+	var skip []string
+	for _, id := range slices.Sorted(maps.Keys(c.Skip)) {
+		skip = append(skip, id+"="+c.Skip[id])
+	}
 	return map[string]string{
 		"mode": string(c.Mode), "images": string(c.Images), "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(),
+		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "skip": strings.Join(skip, "; "),
+		"dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
 	}
 }

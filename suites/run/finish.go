@@ -27,7 +27,8 @@ func (r *Run) finish() error {
 		r.takeEvidence(ctx)
 	}
 	if r.Mode == Check {
-		return nil // the cluster is not this run's
+		_ = os.Remove(r.dir) // it is empty if there was no cluster; the cluster itself is not this run's
+		return nil
 	}
 	if r.Keep && r.Stack != nil && r.Stack.Cluster != nil {
 		r.Terminal.Note(fmt.Sprintf("the cluster %s stays; KUBECONFIG=%s; `make down CLUSTER=%s` removes it", r.Cluster, filepath.Join(r.dir, "kubeconfig"), r.Cluster))
@@ -35,7 +36,11 @@ func (r *Run) finish() error {
 	}
 	start := time.Now()
 	r.Terminal.PhaseStart("clean-up")
-	err := errors.Join(r.Stack.Down(ctx), os.RemoveAll(r.dir))
+	stood := r.Stack != nil && r.Stack.Cluster != nil
+	err := r.Stack.Down(ctx)
+	if r.ownDir || stood {
+		err = errors.Join(err, os.RemoveAll(r.dir))
+	}
 	took := time.Since(start)
 	r.Report.Phases = append(r.Report.Phases, reports.Phase{Name: "clean-up", Seconds: took.Seconds()})
 	if err != nil {
@@ -84,36 +89,32 @@ func (r *Run) takeEvidence(ctx context.Context) {
 
 // cleanUp removes clusters of this project: one by name, or all of them.
 func cleanUp(c Config) int {
-	err := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
-		defer cancel()
-		e, err := engine.Find(ctx, engine.Options{StateDir: filepath.Join(c.Cache, "engine"), Log: func(string, ...any) {}})
-		if err != nil {
-			return err
-		}
-		names := []string{c.Cluster}
-		if c.Mode == Clean && c.Cluster == "" {
-			if names, err = cluster.Names(ctx, e); err != nil {
-				return err
-			}
-		}
-		for _, n := range names {
-			if err := cluster.Remove(ctx, e, n); err != nil {
-				return err
-			}
-			if err := os.RemoveAll(filepath.Join(c.Cache, "clusters", n)); err != nil {
-				return err
-			}
-			fmt.Println("removed", n)
-		}
-		if len(names) == 0 {
-			fmt.Println("nothing to remove")
-		}
-		return nil
-	}()
+	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
+	defer cancel()
+	names := []string{c.Cluster}
+	e, err := engine.Find(ctx, engine.Options{StateDir: filepath.Join(c.Cache, "engine"), Log: func(string, ...any) {}})
+	if err == nil && c.Mode == Clean && c.Cluster == "" {
+		names, err = cluster.Names(ctx, e)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return int(reports.ExitLeftovers)
+		return int(reports.ExitSetupFailed)
 	}
-	return 0
+	code := reports.ExitConformant
+	for _, n := range names {
+		err := cluster.Remove(ctx, e, n)
+		if err == nil {
+			err = os.RemoveAll(filepath.Join(c.Cache, "clusters", n))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = reports.ExitLeftovers
+			continue
+		}
+		fmt.Println("removed", n)
+	}
+	if len(names) == 0 {
+		fmt.Println("nothing to remove")
+	}
+	return int(code)
 }

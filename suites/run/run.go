@@ -44,6 +44,7 @@ type Run struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	dir    string // of the cluster: kubeconfig and what its node mounts
+	ownDir bool   // this run made it; else it may be that of a cluster which stands
 	now    progress
 }
 
@@ -53,9 +54,21 @@ var (
 	Commit  = "unknown"
 )
 
-// Main runs a suite's tests as its TestMain and returns the exit code. The name
-// is that of the one test that needs a subject; start hands the run over to it.
-func Main(m *testing.M, test string, start func(*Run)) int {
+// Suite is what a run is of.
+type Suite struct {
+	// Test is the name of the one test that needs a subject.
+	Test string
+	// Plan takes the run over before anything is made. An error is the user's: he
+	// asked for something that is not there.
+	Plan func(r *Run) error
+	// DryRun says what would run.
+	DryRun func(r *Run)
+	// Explain judges a kept observation.
+	Explain func(r *Run) error
+}
+
+// Main runs a suite as its TestMain and returns the exit code.
+func Main(m *testing.M, s Suite) int {
 	config, err := Load(flag.CommandLine, os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		flag.CommandLine.SetOutput(os.Stdout)
@@ -63,21 +76,40 @@ func Main(m *testing.M, test string, start func(*Run)) int {
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return int(reports.ExitUsage)
+		return usage(err)
 	}
 	switch config.Mode {
 	case Unit:
 		// Without a subject only the suite's own tests can run.
-		mustSet("test.skip", "^"+test+"$")
+		mustSet("test.skip", "^"+s.Test+"$")
 		return m.Run()
 	case Down, Clean:
 		return cleanUp(config)
 	}
-	mustSet("test.run", "^"+test+"$")
+	mustSet("test.run", "^"+s.Test+"$")
 	r := newRun(config)
-	start(r)
+	defer r.cancel()
+	if err := s.Plan(r); err != nil {
+		return usage(err)
+	}
+	switch {
+	case r.DryRun:
+		s.DryRun(r)
+		return 0
+	case r.Mode == Explain:
+		if err := s.Explain(r); err != nil {
+			return usage(err)
+		}
+		r.Report.Conclude()
+		r.Terminal.Summary(*r.Report, r.Observation)
+		return int(r.Report.ExitCode)
+	}
 	return r.execute(m)
+}
+
+func usage(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return int(reports.ExitUsage)
 }
 
 func mustSet(name, value string) {
@@ -114,7 +146,6 @@ func newRun(c Config) *Run {
 func (r *Run) execute(m *testing.M) int {
 	stop := r.handleSignals()
 	defer stop()
-	defer r.cancel()
 	klog.SetLogger(logr.Discard()) // the framework's and client-go's own; what matters is in errors
 	r.Terminal.Configuration(r.Report.Configuration)
 	e, err := env.NewWithContext(r.ctx, envconf.New())
@@ -157,8 +188,8 @@ func (r *Run) handleSignals() (stop func()) {
 
 // setUp brings the subject about.
 func (r *Run) setUp() error {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return r.setUpFailed("prepare", fmt.Errorf("making room for the cluster's files: %w", err))
+	if err := r.makeDir(); err != nil {
+		return r.setUpFailed("prepare", fmt.Errorf("making room for the cluster's files: %w (set CACHE to a folder that can be written)", err))
 	}
 	if r.Mode == Check {
 		return r.phase("open", func(ctx context.Context) (string, error) {
@@ -176,6 +207,12 @@ func (r *Run) setUp() error {
 	return err
 }
 
+func (r *Run) makeDir() error {
+	_, err := os.Stat(r.dir)
+	r.ownDir = os.IsNotExist(err)
+	return os.MkdirAll(r.dir, 0o755)
+}
+
 // setUpFailed puts the failure of a phase into the report.
 func (r *Run) setUpFailed(phase string, err error) error {
 	if r.Report.Error == nil && r.ctx.Err() == nil {
@@ -189,6 +226,9 @@ func (r *Run) conclude() int {
 	r.Report.Interrupted = r.ctx.Err() != nil
 	r.Report.EndedAt = time.Now().UTC()
 	r.Report.Conclude()
+	if r.Mode == Up && r.Report.Error == nil && !r.Report.Interrupted {
+		return int(reports.ExitConformant) // nothing was judged, and nothing was asked to be
+	}
 	dir := filepath.Join(r.Out, r.ID)
 	err := reports.Write(dir, *r.Report)
 	if err == nil {

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -17,31 +18,43 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: images list|build")
-		os.Exit(5)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	switch os.Args[1] {
-	case "list":
-		fmt.Print(image.Table(image.Catalogue()))
-	case "build":
-		err = build(ctx)
-	default:
-		err = fmt.Errorf("unknown command %q: use list or build", os.Args[1])
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(int(code))
 }
 
-func build(ctx context.Context) error {
+// run carries out one command and returns the exit code, of the same meaning as
+// those of the test binary.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) reports.ExitCode {
+	if len(args) != 1 {
+		fmt.Fprintln(stderr, "usage: images list|build")
+		return reports.ExitUsage
+	}
+	switch args[0] {
+	case "list":
+		fmt.Fprint(stdout, image.Table(image.Catalogue()))
+		return 0
+	case "build":
+		err := build(ctx, stdout)
+		if err == nil {
+			return 0
+		}
+		fmt.Fprintln(stderr, err)
+		if ctx.Err() != nil {
+			return reports.ExitInterrupted
+		}
+		return reports.ExitSetupFailed
+	}
+	fmt.Fprintf(stderr, "unknown command %q: use list or build\n", args[0])
+	return reports.ExitUsage
+}
+
+func build(ctx context.Context, stdout io.Writer) error {
 	cache, err := image.CacheDir()
 	if err != nil {
 		return err
@@ -50,7 +63,7 @@ func build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	logf := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+	logf := func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }
 	e, err := engine.Find(ctx, engine.Options{StateDir: filepath.Join(cache, "engine"), Install: true, Log: logf})
 	if err != nil {
 		return err

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+func TestListPrintsTheCatalogue(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitConformant, run(t.Context(), []string{"list"}, &stdout, &stderr))
+	assert.Empty(t, stderr.String())
+	for _, i := range image.Catalogue() {
+		assert.Contains(t, stdout.String(), i.Reference)
+	}
+}
+
+func TestWrongUsageIsToldInOneLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no command":         {nil, "usage: images list|build\n"},
+		"too many arguments": {[]string{"build", "node"}, "usage: images list|build\n"},
+		"unknown command":    {[]string{"prune"}, "unknown command \"prune\": use list or build\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			assert.Equal(t, reports.ExitUsage, run(t.Context(), c.args, &stdout, &stderr))
+			assert.Equal(t, c.says, stderr.String())
+			assert.Empty(t, stdout.String())
+		})
+	}
+}
+
+func TestABuildThatCannotStartIsASetUpFailure(t *testing.T) {
+	t.Setenv("CACHE", t.TempDir())
+	t.Chdir(t.TempDir()) // not a checkout
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"build"}, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "run from a checkout")
+	assert.Equal(t, 1, strings.Count(stderr.String(), "\n"))
+	entries, err := os.ReadDir(filepath.Clean(os.Getenv("CACHE")))
+	assert.NoError(t, err)
+	assert.Empty(t, entries, "nothing is left behind")
+}

@@ -1,0 +1,77 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Episode looks on while something is disrupted. The work carries out the
+// disruption, undoes it, and tells when each step has taken effect. Afterwards
+// the scrapes are given time to settle, and every sample since the beginning is
+// read. That the disruption failed is part of what was seen.
+func (o *Observer) Episode(ctx context.Context, name, title string, settle time.Duration, work func(ctx context.Context, mark func(step string)) error) (Episode, error) {
+	e := Episode{Disruption: name, Title: title}
+	p := &pass{Observer: o}
+	p.readObjects(ctx)
+	e.addPods(p.o, func(x *EpisodePod) { x.Before = true })
+	e.From = time.Now().UTC()
+	if err := work(ctx, func(step string) { e.Marks = append(e.Marks, Mark{At: time.Now().UTC(), Step: step}) }); err != nil {
+		e.Error = err.Error()
+	}
+	after := *o
+	after.since = time.Now().UTC()
+	e.Settled = after.Settle(ctx, settle)
+
+	p = &pass{Observer: o}
+	p.readObjects(ctx)
+	e.addPods(p.o, func(x *EpisodePod) { x.After = true })
+	e.To = time.Now().UTC()
+	var reads []func(context.Context)
+	for _, r := range Replicas(p.o) {
+		reads = append(reads, func(ctx context.Context) {
+			up := ReplicaUp{Pod: r.Name}
+			api, err := p.replica(r.Name)
+			if err == nil {
+				up.Series, err = rawUp(ctx, api, e.From, e.To)
+			}
+			p.unread("the up samples of "+r.Name+" over "+name, err)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			e.Up = append(e.Up, up)
+		})
+	}
+	each(ctx, reads...)
+	slices.SortFunc(e.Up, func(a, b ReplicaUp) int { return strings.Compare(a.Pod, b.Pod) })
+	if len(p.o.Unread) > 0 && e.Error == "" {
+		e.Error = p.o.Unread[0].What + ": " + p.o.Unread[0].Reason
+	}
+	return e, ctx.Err()
+}
+
+// addPods notes the pods behind the targets and of the replicas.
+func (e *Episode) addPods(o Observation, set func(*EpisodePod)) {
+	names := ExpectedPods(o)
+	for _, r := range Replicas(o) {
+		names = append(names, r.Namespace+"/"+r.Name)
+	}
+	for _, pod := range o.Pods {
+		if !slices.Contains(names, pod.Namespace+"/"+pod.Name) {
+			continue
+		}
+		i := slices.IndexFunc(e.Pods, func(x EpisodePod) bool { return x.UID == string(pod.UID) })
+		if i < 0 {
+			i = len(e.Pods)
+			e.Pods = append(e.Pods, EpisodePod{Name: pod.Namespace + "/" + pod.Name, UID: string(pod.UID)})
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				e.Pods[i].Ready = c.LastTransitionTime.UTC()
+			}
+		}
+		set(&e.Pods[i])
+	}
+}

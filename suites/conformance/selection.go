@@ -1,0 +1,106 @@
+package conformance
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// Selection is which checks a user wants to run.
+type Selection struct {
+	Check    *regexp.Regexp    // of IDs; nil means all
+	Profiles []string          // empty means all
+	Levels   []reports.Level   // empty means all
+	Skip     map[string]string // reason, by ID
+}
+
+// Planned is a check and whether it runs.
+type Planned struct {
+	Check
+	Reason  string // why it does not run; empty if it does
+	Skipped bool   // it would have run but for the skip list: the report says so
+}
+
+// Plan decides for every check of the catalogue. It fails if the selection names
+// something that does not exist: a misspelt name must not pass for a green run.
+func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
+	known := map[string]bool{}
+	for _, c := range catalogue {
+		known[c.ID], known["profile "+c.Profile], known["level "+string(c.Level)] = true, true, true
+	}
+	for id, reason := range s.Skip {
+		if !known[id] {
+			return nil, fmt.Errorf("the skip list names %q, which is no check", id)
+		}
+		if reason == "" {
+			return nil, fmt.Errorf("the skip list gives no reason for %s: write %s=why", id, id)
+		}
+	}
+	for _, p := range s.Profiles {
+		if !known["profile "+p] {
+			return nil, fmt.Errorf("there is no profile %q: use %s", p, strings.Join(Profiles(), ", "))
+		}
+	}
+	for _, l := range s.Levels {
+		if !slices.Contains([]reports.Level{reports.Core, reports.Extended, reports.Provisional}, l) {
+			return nil, fmt.Errorf("there is no level %q: use core, extended or provisional", l)
+		}
+	}
+	var planned []Planned
+	runs := 0
+	for _, c := range catalogue {
+		p := Planned{Check: c, Reason: s.reason(c)}
+		if _, listed := s.Skip[c.ID]; listed && p.Reason == "" {
+			p.Reason, p.Skipped = s.Skip[c.ID], true
+		}
+		if p.Reason == "" {
+			runs++
+		}
+		planned = append(planned, p)
+	}
+	if runs == 0 {
+		return nil, fmt.Errorf("no check is selected: %s", s)
+	}
+	return planned, nil
+}
+
+// reason says why a check does not run.
+func (s Selection) reason(c Check) string {
+	switch {
+	case s.Check != nil && !s.Check.MatchString(c.ID):
+		return "not selected: its ID does not match " + s.Check.String()
+	case c.Optional && s.Check == nil:
+		return "runs only if asked for by name"
+	case len(s.Profiles) > 0 && !slices.Contains(s.Profiles, c.Profile):
+		return "not selected: its profile is " + c.Profile
+	case len(s.Profiles) == 0 && s.Check == nil && c.Profile == profileResilience:
+		return "its profile disrupts shared parts: it runs only if asked for, with profile=" + c.Profile
+	case len(s.Levels) > 0 && !slices.Contains(s.Levels, c.Level):
+		return "not selected: its level is " + string(c.Level)
+	}
+	return ""
+}
+
+// String describes the selection as the user gave it.
+func (s Selection) String() string {
+	var parts []string
+	if s.Check != nil {
+		parts = append(parts, "check="+s.Check.String())
+	}
+	if len(s.Profiles) > 0 {
+		parts = append(parts, "profile="+strings.Join(s.Profiles, ","))
+	}
+	for _, l := range s.Levels {
+		parts = append(parts, "level="+string(l))
+	}
+	if len(s.Skip) > 0 {
+		parts = append(parts, fmt.Sprintf("%d skipped by the skip list", len(s.Skip)))
+	}
+	if len(parts) == 0 {
+		return "everything"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,147 @@
+package conformance
+
+import (
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// trafficNotIntercepted asks the kernel whose connections lead to the targets. The
+// two annotations only say what somebody wished: with some installations an empty
+// one is dropped on its way to the pod, and a scrape that passes Prometheus' own
+// proxy may be answered by that proxy.
+var trafficNotIntercepted = Check{
+	ID:      "traffic-not-intercepted",
+	Title:   "Prometheus scrapes and is reached without its own proxy in between",
+	Profile: profileSetup,
+	Level:   reports.Core,
+	Reads:   reads("the certificate files of ", "the targets of "),
+	Assess: func(o *subject, f *finding) {
+		expected, _ := expect(o, f)
+		if len(expected) == 0 {
+			return
+		}
+		wantReplicas(o, f)
+		for _, r := range o.Replicas {
+			pod := replicaPod(o, r)
+			proxy, ok := observe.SidecarOf(pod)
+			switch {
+			case pod == nil:
+				f.unclear("the pod of %s was not seen", r.Pod)
+				continue
+			case !ok:
+				f.unclear("%s has no proxy, so there is nothing that could intercept", r.Pod)
+				continue
+			}
+			assessInbound(o, r, pod, f)
+			if !unread(o, "the certificate files of "+r.Pod) {
+				assessOutbound(r, pod, proxy, expected, f)
+			}
+		}
+	},
+}
+
+// assessOutbound: each target has connections that Prometheus itself opened, and
+// none that the proxy did, and none reached the port to which traffic is
+// redirected.
+func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, expected []observe.Expected, f *finding) {
+	byRemote := map[string][]observe.Socket{}
+	for _, s := range r.Sockets {
+		byRemote[s.Remote] = append(byRemote[s.Remote], s)
+		if _, port, _ := net.SplitHostPort(s.Local); port == "15001" {
+			f.fail("%s: the connection from %s arrived at port 15001: its outbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, outboundAnnotation))
+			return
+		}
+	}
+	direct := 0
+	for address := range addressesOf(pod, expected) {
+		own := 0
+		for _, s := range byRemote[address] {
+			if int64(s.UID) == proxy.UID {
+				f.fail("%s: the connection to the target %s belongs to its proxy (user %d), not to Prometheus%s", r.Pod, address, s.UID, wish(pod, outboundAnnotation))
+				return
+			}
+			own++
+		}
+		if own == 0 {
+			f.unclear("%s has no open connection to the target %s, so it is open who makes them", r.Pod, address)
+			continue
+		}
+		direct++
+	}
+	if direct > 0 {
+		f.saw(sourceSockets, r.Pod, "connections to %d targets, none of them the proxy's (user %d), none at port 15001%s", direct, proxy.UID, wish(pod, outboundAnnotation))
+	}
+}
+
+// addressesOf are those of the targets, without the replica's own: its agent
+// connects there too, to ask for its health.
+func addressesOf(pod *corev1.Pod, expected []observe.Expected) map[string]bool {
+	addresses := map[string]bool{}
+	for _, e := range expected {
+		if host, _, _ := net.SplitHostPort(e.Address); host != pod.Status.PodIP {
+			addresses[e.Address] = true
+		}
+	}
+	return addresses
+}
+
+// assessInbound: whoever reaches Prometheus reaches it, and not its proxy first.
+// In a STRICT mesh a plain answer proves it, since a proxy would have refused.
+func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
+	mode := observe.EffectiveMTLS(o.Observation, pod.Namespace, pod.Labels, webPort)
+	for _, u := range o.Unread {
+		if u.What == "the targets of "+r.Pod && mode.Mode == observe.Strict && refusedPlain.MatchString(u.Reason) {
+			f.fail("%s does not answer plain HTTP (%s): its inbound traffic is redirected to its proxy, which is STRICT from %s%s", r.Pod, u.Reason, mode.From, wish(pod, inboundAnnotation))
+			return
+		}
+	}
+	for _, s := range r.Sockets {
+		host, _, _ := net.SplitHostPort(s.Remote)
+		_, port, _ := net.SplitHostPort(s.Local)
+		if port == "15006" || host == inboundSource {
+			f.fail("%s: the connection from %s to %s came by way of its proxy: its inbound traffic is redirected%s", r.Pod, s.Remote, s.Local, wish(pod, inboundAnnotation))
+			return
+		}
+	}
+	direct := slices.ContainsFunc(r.Sockets, func(s observe.Socket) bool {
+		host, _, _ := net.SplitHostPort(s.Remote)
+		_, port, _ := net.SplitHostPort(s.Local)
+		return port == "9090" && host != pod.Status.PodIP && !net.ParseIP(host).IsLoopback()
+	})
+	answered := len(r.Targets) > 0 || r.Version != ""
+	switch {
+	case answered && mode.Mode == observe.Strict:
+		f.saw(sourceTargets, r.Pod, "it answered plain HTTP at port 9090, where its proxy would be STRICT from %s%s", mode.From, wish(pod, inboundAnnotation))
+	case direct:
+		f.saw(sourceSockets, r.Pod, "port 9090 has connections from outside the pod that did not pass the proxy%s", wish(pod, inboundAnnotation))
+	default:
+		f.unclear("whether %s is reached directly was not seen: the effective mTLS mode of port 9090 is %s, from %s, so that its proxy would let plain HTTP through as well%s", r.Pod, mode.Mode, mode.From, wish(pod, inboundAnnotation))
+	}
+}
+
+const (
+	webPort            = 9090
+	inboundSource      = "127.0.0.6" // from where Istio's proxy hands on what it took in
+	inboundAnnotation  = "traffic.sidecar.istio.io/includeInboundPorts"
+	outboundAnnotation = "traffic.sidecar.istio.io/includeOutboundIPRanges"
+)
+
+// refusedPlain is how a STRICT proxy ends a connection in plain text.
+var refusedPlain = regexp.MustCompile(`connection reset by peer|EOF|broken pipe`)
+
+// wish tells what the running pod's annotation asks for.
+func wish(pod *corev1.Pod, annotation string) string {
+	value, ok := pod.Annotations[annotation]
+	name := annotation[strings.LastIndex(annotation, "/")+1:]
+	if !ok {
+		return "; the pod has no annotation " + name
+	}
+	return "; the pod's annotation " + name + " is \"" + value + "\""
+}

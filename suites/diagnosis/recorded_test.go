@@ -1,0 +1,46 @@
+package diagnosis
+
+import (
+	"compress/gzip"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// TestRecordedFaults is about observations of the real stack with a fault put into
+// it. They were made before much of an observation was: what it lacks must not
+// mislead.
+func TestRecordedFaults(t *testing.T) {
+	for code, check := range map[string]string{
+		"mtls-permissive":            "plaintext-refused",
+		"certificate-path-elsewhere": "targets-complete",
+		"injection-disabled":         "targets-complete",
+	} {
+		causes := Diagnose(recorded(t, code), failedCheck(check))[check]
+		assert.Equal(t, []string{code}, codes(causes))
+		if len(causes) > 0 {
+			assert.Equal(t, reports.Certain, causes[0].Confidence, code)
+		}
+	}
+	assert.Empty(t, Diagnose(recorded(t, "good-earlier"), failedCheck(allChecks...)))
+}
+
+func recorded(t *testing.T, name string) observe.Observation {
+	t.Helper()
+	file, err := os.Open("testdata/" + name + ".json.gz")
+	require.NoError(t, err)
+	defer file.Close()
+	reader, err := gzip.NewReader(file)
+	require.NoError(t, err)
+	content, err := io.ReadAll(reader)
+	require.NoError(t, err)
+	o, err := observe.Decode(content)
+	require.NoError(t, err)
+	return o
+}

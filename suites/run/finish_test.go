@@ -1,0 +1,145 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// fakeDocker is a client of that name, first on the PATH, whose containers are
+// files named by their cluster. It refuses to remove those of "stuck".
+const fakeDocker = `#!/bin/sh
+here=$(dirname "$0")/containers
+case "$*" in
+	-v) echo "Docker version 28.2.2, build test" ;;
+	version*) echo 28.2.2 ;;
+	*kind.role*) echo control-plane ;;
+	*desktop.docker.io*) echo 127.0.0.1:1 ;; # where nobody listens
+	exec*admin.conf)
+		echo '{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a}], clusters: [{name: a, cluster: {server: "https://a:6443"}}]}' ;;
+	*Label*) ls "$here" ;;
+	ps*label=io.x-k8s.kind.cluster=*)
+		name=$(echo "$*" | sed 's/.*kind\.cluster=\([^ ]*\).*/\1/')
+		[ ! -e "$here/$name" ] || echo "$name-control-plane" ;;
+	rm*stuck*) echo "device or resource busy" >&2; exit 1 ;;
+	rm*) for last; do :; done; rm -f "$here/${last%-control-plane}" ;;
+esac
+`
+
+// dockerWith puts the fake on the PATH, with a container for each cluster.
+func dockerWith(t *testing.T, clusters ...string) (left func() []string) {
+	t.Helper()
+	dir := t.TempDir()
+	containers := filepath.Join(dir, "containers")
+	require.NoError(t, os.Mkdir(containers, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "docker"), []byte(fakeDocker), 0o755))
+	for _, c := range clusters {
+		require.NoError(t, os.WriteFile(filepath.Join(containers, c), nil, 0o644))
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, v := range []string{"KIND_EXPERIMENTAL_PROVIDER", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "KIND_EXPERIMENTAL_PODMAN_NETWORK"} {
+		t.Setenv(v, "") // also puts it back
+	}
+	return func() (names []string) {
+		entries, err := os.ReadDir(containers)
+		require.NoError(t, err)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+}
+
+// onCluster is a run whose cluster stands, as far as the fake goes.
+func onCluster(t *testing.T, name string) (r *Run, shown *screen, left func() []string) {
+	t.Helper()
+	left = dockerWith(t, name)
+	r, shown = testRun(t)
+	r.Cluster, r.dir = name, filepath.Join(r.Cache, "clusters", name)
+	require.NoError(t, r.makeDir())
+	var err error
+	r.Stack, err = stack.Open(t.Context(), r.Cache, name, r.dir)
+	require.NoError(t, err)
+	return r, shown, left
+}
+
+func phaseNames(r *Run) (names []string) {
+	for _, p := range r.Report.Phases {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func TestAnInterruptedRunTakesEvidenceAndThenItsClusterAway(t *testing.T) {
+	r, shown, left := onCluster(t, cluster.Prefix+"a")
+	r.cancel()
+	require.NoError(t, r.finish())
+	assert.Equal(t, []string{"evidence", "clean-up"}, phaseNames(r))
+	assert.Empty(t, left())
+	assert.NoDirExists(t, r.dir)
+	assert.DirExists(t, filepath.Join(r.OutDir(), "evidence"))
+	assert.Contains(t, shown.String(), "listing pods", "that there was nobody to ask is told")
+	assert.Equal(t, int(reports.ExitInterrupted), r.conclude())
+}
+
+func TestARunInWhichAllIsWellTakesNoEvidence(t *testing.T) {
+	r, _, left := onCluster(t, cluster.Prefix+"a")
+	r.Add(check("a", reports.Pass, reports.Core))
+	require.NoError(t, r.finish())
+	assert.Equal(t, []string{"clean-up"}, phaseNames(r))
+	assert.Empty(t, left())
+	assert.NoDirExists(t, filepath.Join(r.OutDir(), "evidence"))
+	assert.Equal(t, int(reports.ExitConformant), r.conclude())
+}
+
+func TestAClusterThatStaysIsALeftoverOfTheRun(t *testing.T) {
+	r, shown, left := onCluster(t, cluster.Prefix+"stuck")
+	r.Add(check("a", reports.Pass, reports.Core))
+	require.Error(t, r.finish())
+	assert.NotEmpty(t, left())
+	assert.Contains(t, shown.String(), "device or resource busy")
+	assert.Equal(t, int(reports.ExitLeftovers), r.conclude())
+	assert.Contains(t, r.Report.Leftovers[0], cluster.Prefix+"stuck")
+}
+
+func filesOf(t *testing.T, cache, name string) string {
+	t.Helper()
+	dir := filepath.Join(cache, "clusters", name)
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	return dir
+}
+
+func TestCleanRemovesEveryClusterOfThisProjectAndNoOther(t *testing.T) {
+	left, cache := dockerWith(t, cluster.Prefix+"a", cluster.Prefix+"b", "kind"), t.TempDir()
+	dir := filesOf(t, cache, cluster.Prefix+"a")
+	assert.Zero(t, cleanUp(Config{Mode: Clean, Cache: cache}))
+	assert.Equal(t, []string{"kind"}, left())
+	assert.NoDirExists(t, dir)
+}
+
+func TestDownRemovesOneCluster(t *testing.T) {
+	left, cache := dockerWith(t, cluster.Prefix+"a", cluster.Prefix+"b"), t.TempDir()
+	assert.Zero(t, cleanUp(Config{Mode: Down, Cluster: cluster.Prefix + "a", Cache: cache}))
+	assert.Equal(t, []string{cluster.Prefix + "b"}, left())
+}
+
+func TestAClusterThatCannotBeRemovedKeepsNoOtherFromIt(t *testing.T) {
+	left, cache := dockerWith(t, cluster.Prefix+"a-stuck", cluster.Prefix+"b"), t.TempDir()
+	dir := filesOf(t, cache, cluster.Prefix+"a-stuck")
+	assert.Equal(t, int(reports.ExitLeftovers), cleanUp(Config{Mode: Clean, Cache: cache}))
+	assert.Equal(t, []string{cluster.Prefix + "a-stuck"}, left())
+	assert.DirExists(t, dir, "its files are still of use")
+}
+
+func TestCleaningUpWhereNoEngineAnswersIsNoLeftover(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("DOCKER_HOST", "unix:///dev/null/docker.sock") // and none is to be started here
+	assert.Equal(t, int(reports.ExitSetupFailed), cleanUp(Config{Mode: Clean, Cache: t.TempDir()}))
+}
