@@ -10,7 +10,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,8 +73,9 @@ type Options struct {
 	Dir               string // for the kubeconfig and what the node mounts; exists
 }
 
-// Create makes the cluster and waits until its node is ready. When it fails, or
-// the context ends, nothing of the cluster is left.
+// Create makes the cluster and waits until its node is ready. A cluster that is
+// returned beside an error is as far as it came: it is the caller's to look at
+// and to delete.
 func Create(ctx context.Context, o Options) (*Cluster, error) {
 	if err := CheckName(o.Name); err != nil {
 		return nil, err
@@ -93,10 +93,10 @@ func Create(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	if err := c.create(ctx, o.NodeImage, config); err != nil {
-		return nil, errors.Join(err, c.Delete(context.WithoutCancel(ctx)))
+		return c, err
 	}
 	if err := c.waitReady(ctx); err != nil {
-		return nil, errors.Join(err, c.Delete(context.WithoutCancel(ctx)))
+		return c, err
 	}
 	return c, nil
 }

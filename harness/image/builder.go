@@ -32,7 +32,7 @@ const (
 	parallelBuilds = 3
 	// recipeVersion is part of every key: raise it when the code that carries out
 	// the recipes changes what comes out.
-	recipeVersion = "2"
+	recipeVersion = "3"
 )
 
 // Builder makes the node image from packages, with every image of the catalogue
@@ -321,7 +321,16 @@ func (b *Builder) podImages(dir string, folders map[string]string, wanted func(I
 		if i.recipe.debian {
 			stackOf = []string{folders[podRootfs.name], layer}
 		}
-		img, err := stack(v1.Config{User: i.recipe.user, Env: append(i.recipe.env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), Entrypoint: i.recipe.entry}, stackOf...)
+		img, err := stack(v1.Config{
+			User:       i.recipe.user,
+			Env:        append(i.recipe.env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+			Entrypoint: i.recipe.entry,
+			// It has upstream's name, since that is what manifests ask for. It is not upstream's.
+			Labels: map[string]string{
+				"org.opencontainers.image.vendor":      "mtls-scrape-conformance",
+				"org.opencontainers.image.description": "made from packages: " + i.recipe.String(),
+			},
+		}, stackOf...)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func (p *pass) readObjects(ctx context.Context) {
 		rules          networkingv1.DestinationRuleList
 		sidecars       networkingv1.SidecarList
 		events         corev1.EventList
-		prometheus     monitoringv1.Prometheus
+		prometheuses   monitoringv1.PrometheusList
 	)
 	each(ctx,
 		p.list("namespaces", &namespaces), p.list("service monitors", &monitors), p.list("pod monitors", &podMonitors),
@@ -49,14 +49,7 @@ func (p *pass) readObjects(ctx context.Context) {
 		p.list("deployments", &deployments), p.list("peer authentications", &peers),
 		p.list("authorization policies", &authorizations), p.list("destination rules", &rules), p.list("sidecars", &sidecars),
 		p.list("events", &events, resources.WithFieldSelector("type=Warning")),
-		func(ctx context.Context) {
-			err := p.client.Resources(p.namespace).Get(ctx, p.prometheus, p.namespace, &prometheus)
-			p.unread("the Prometheus "+p.namespace+"/"+p.prometheus, err)
-			if err == nil {
-				prometheus.ManagedFields = nil
-				p.o.Prometheus = &prometheus
-			}
-		},
+		p.list("the Prometheus objects", &prometheuses),
 		func(context.Context) {
 			v, err := p.kubernetes.Discovery().ServerVersion()
 			p.unread("the version of Kubernetes", err)
@@ -66,6 +59,15 @@ func (p *pass) readObjects(ctx context.Context) {
 		},
 	)
 	o := &p.o
+	o.OtherPrometheuses = []monitoringv1.Prometheus{} // looked for, and perhaps none found
+	for _, x := range prometheuses.Items {
+		x.ManagedFields = nil
+		if x.Namespace == p.namespace && x.Name == p.prometheus {
+			o.Prometheus = &x
+		} else {
+			o.OtherPrometheuses = append(o.OtherPrometheuses, x)
+		}
+	}
 	o.Namespaces, o.Services, o.EndpointSlices, o.Pods = namespaces.Items, services.Items, slicesList.Items, pods.Items
 	o.ServiceMonitors, o.PodMonitors, o.ProbeMonitors, o.ScrapeConfigs = monitors.Items, podMonitors.Items, probes.Items, scrapeConfigs.Items
 	o.PeerAuthentications, o.AuthorizationPolicies = peers.Items, authorizations.Items

@@ -27,12 +27,8 @@ type Planned struct {
 // Plan decides for every check of the catalogue. It fails if the selection names
 // something that does not exist: a misspelt name must not pass for a green run.
 func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
-	known := map[string]bool{}
-	for _, c := range catalogue {
-		known[c.ID], known["profile "+c.Profile], known["level "+string(c.Level)] = true, true, true
-	}
 	for id, reason := range s.Skip {
-		if !known[id] {
+		if !slices.ContainsFunc(catalogue, func(c Check) bool { return c.ID == id }) {
 			return nil, fmt.Errorf("the skip list names %q, which is no check", id)
 		}
 		if reason == "" {
@@ -40,7 +36,7 @@ func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
 		}
 	}
 	for _, p := range s.Profiles {
-		if !known["profile "+p] {
+		if !slices.Contains(Profiles(), p) {
 			return nil, fmt.Errorf("there is no profile %q: use %s", p, strings.Join(Profiles(), ", "))
 		}
 	}
