@@ -24,7 +24,7 @@ func (o *Observer) Episode(ctx context.Context, name, title string, settle time.
 	}
 	after := *o
 	after.since = time.Now().UTC()
-	e.Settled = after.Settle(ctx, settle)
+	e.Recovered, e.Settled = after.Settle(ctx, settle)
 
 	p = &pass{Observer: o}
 	p.readObjects(ctx)

@@ -343,6 +343,7 @@ type Episode struct {
 	To         time.Time   `json:"to"`
 	Marks      []Mark      `json:"marks"`
 	Error      string      `json:"error,omitempty"` // why the disruption could not be carried out or undone
+	Recovered  bool        `json:"recovered"`       // every expected target was up again at the end
 	Settled    string      `json:"settled"`         // how the scrapes were at the end
 	Up         []ReplicaUp `json:"up"`
 	// Pods are those behind the targets and the replicas, before and after.

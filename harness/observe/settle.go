@@ -11,10 +11,9 @@ import (
 )
 
 // Settle waits until every replica has scraped every expected target with success
-// since the observer was made, and says what it last saw. That it did not come to pass in time is no error
+// since the observer was made. It reports whether they have, and what it last saw. That it did not come to pass in time is no error
 // here: what keeps a subject from settling is what the checks are for.
-func (o *Observer) Settle(ctx context.Context, limit time.Duration) string {
-	note := ""
+func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled bool, note string) {
 	err := wait.For(ctx, "every expected target to be up at every replica", func(ctx context.Context) (bool, string, error) {
 		p := &pass{Observer: o, o: Observation{At: time.Now()}}
 		p.readObjects(ctx)
@@ -50,7 +49,7 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) string {
 		return up > 0 && len(waiting) == 0, strings.Join(append(waiting, note), "; "), nil
 	}, wait.Timeout(limit), wait.Interval(500*time.Millisecond))
 	if err != nil {
-		return err.Error()
+		return false, err.Error()
 	}
-	return note
+	return true, note
 }

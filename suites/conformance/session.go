@@ -122,7 +122,8 @@ func (s *Session) Observe() error {
 		if s.observer, err = observe.NewObserver(config, stack.Namespace, "default"); err != nil {
 			return "", err
 		}
-		return s.observer.Settle(ctx, s.run.Settle), nil
+		_, note := s.observer.Settle(ctx, s.run.Settle)
+		return note, nil
 	})
 	if s.failed != nil {
 		return s.failed

@@ -32,6 +32,10 @@ func (s survival) assess(o *subject, f *finding) {
 		f.unclear("the %s could not be brought about or undone: %s", s.disruption, e.Error)
 		return
 	}
+	if markOf(e, "begins").IsZero() {
+		f.unclear("when the %s began was not noted, so what it excuses is open", s.disruption)
+		return
+	}
 	var steps []string
 	for _, m := range e.Marks {
 		steps = append(steps, m.Step+" at "+m.At.Format(clock))
@@ -49,9 +53,6 @@ func (s survival) assess(o *subject, f *finding) {
 	if !slices.ContainsFunc(e.Pods, func(p observe.EpisodePod) bool { return !isReplica(o, p.Name) }) {
 		f.unclear("no target was there to be scraped during the %s", s.disruption)
 	}
-	if markOf(e, "begins").IsZero() {
-		f.unclear("when the %s began was not noted, so what it excuses is open", s.disruption)
-	}
 	if len(o.Replicas) == 0 {
 		f.unclear("no replica of Prometheus was seen")
 	}
@@ -60,7 +61,7 @@ func (s survival) assess(o *subject, f *finding) {
 			f.unclear("what %s stored during the %s was not read", r.Pod, s.disruption)
 		}
 	}
-	if !strings.Contains(e.Settled, "targets up at") || strings.Contains(e.Settled, "timed out") {
+	if !e.Recovered {
 		f.fail("after the %s the scrapes did not come back: %s", s.disruption, e.Settled)
 	}
 }

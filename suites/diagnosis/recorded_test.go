@@ -14,13 +14,16 @@ import (
 )
 
 // TestRecordedFaults is about observations of the real stack with a fault put into
-// it. They were made before much of an observation was: what it lacks must not
-// mislead.
+// it. The older ones were made before much of an observation was: what it lacks
+// must not mislead.
 func TestRecordedFaults(t *testing.T) {
 	for code, check := range map[string]string{
-		"mtls-permissive":            "plaintext-refused",
-		"certificate-path-elsewhere": "targets-complete",
-		"injection-disabled":         "targets-complete",
+		"mtls-permissive":              "plaintext-refused",
+		"certificate-path-elsewhere":   "targets-complete",
+		"injection-disabled":           "targets-complete",
+		"monitor-labels-not-selected":  "monitors-accepted",
+		"service-port-missing":         "targets-complete",
+		"insecure-skip-verify-missing": "targets-up",
 	} {
 		causes := Diagnose(recorded(t, code), failedCheck(check))[check]
 		assert.Equal(t, []string{code}, codes(causes))

@@ -1,0 +1,48 @@
+package observe
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestSplitHeadsTakesFilesApart(t *testing.T) {
+	assert.Equal(t, map[string]string{"/a/cert.pem": "one\ntwo\n\n", "/proc/net/tcp": "table\n"},
+		splitHeads("==> /a/cert.pem <==\none\ntwo\n\n==> /proc/net/tcp <==\ntable\n"))
+	assert.Empty(t, splitHeads("no heading"))
+}
+
+func TestParseSocketsReadsEstablishedConnections(t *testing.T) {
+	table := `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0D00F40A:EE24 0600F40A:2378 01 00000000:00000000 02:000003A2 00000000 65534        0 26914 2 0 20 4 30 10 -1
+   1: 00000000:3A9E 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1337        0 26915 1 0 100 0 0 10 0
+   2: nonsense 0600F40A:2378 01 0 0 0 0 1 2
+`
+	assert.Equal(t, []Socket{{Local: "10.244.0.13:60964", Remote: "10.244.0.6:9080", UID: 65534}}, ParseSockets(table))
+}
+
+func TestParseSocketsReadsMappedAddresses(t *testing.T) {
+	table := `   0: 0000000000000000FFFF00000D00F40A:2382 0000000000000000FFFF00000100F40A:C8A8 01 00000000:00000000 02:0 0 65534 0 1`
+	assert.Equal(t, []Socket{{Local: "10.244.0.13:9090", Remote: "10.244.0.1:51368", UID: 65534}}, ParseSockets(table))
+}
+
+func FuzzParseSockets(f *testing.F) {
+	f.Add(" 0: 0D00F40A:EE24 0600F40A:2378 01 0 0 0 65534")
+	f.Fuzz(func(_ *testing.T, table string) { ParseSockets(table) })
+}
+
+func TestAFileIsDescribedByWhatThreeProgramsSay(t *testing.T) {
+	complaints := "head: cannot open '/certs/root.pem' for reading: No such file or directory\nhead: cannot open '/certs/key.pem' for reading: Permission denied\n"
+	status := "/certs/chain.pem 644 1337:1337 2307\n/certs/key.pem 600 1337:1337 1675\n"
+
+	missing := File{Path: "/certs/root.pem", Role: RoleCA}.describe("", complaints, status)
+	assert.Equal(t, "No such file or directory", missing.Error)
+	assert.Empty(t, missing.ParseError, "what cannot be read is not called malformed")
+
+	key := File{Path: "/certs/key.pem", Role: RoleKey}.describe("", complaints, status)
+	assert.Equal(t, File{Path: "/certs/key.pem", Role: RoleKey, Error: "Permission denied", Mode: "0600", Owner: "1337:1337", Size: 1675}, key)
+
+	chain := File{Path: "/certs/chain.pem", Role: RoleCert}.describe("no PEM", complaints, status)
+	assert.Empty(t, chain.Error)
+	assert.Equal(t, "holds no certificate", chain.ParseError)
+}

@@ -1,0 +1,69 @@
+package conformance
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// ids are those of the checks that run.
+func ids(planned []Planned) []string {
+	var run []string
+	for _, p := range planned {
+		if p.Reason == "" {
+			run = append(run, p.ID)
+		}
+	}
+	return run
+}
+
+func TestEverythingThatDisruptsNothingRunsByDefault(t *testing.T) {
+	planned, err := Selection{}.Plan(Catalogue())
+	require.NoError(t, err)
+	assert.Len(t, planned, len(Catalogue()), "every check is planned, run or not")
+	for _, p := range planned {
+		assert.Equal(t, p.Profile == profileResilience || p.Optional, p.Reason != "", p.ID)
+	}
+}
+
+func TestASelectionNarrows(t *testing.T) {
+	for name, c := range map[string]struct {
+		selection Selection
+		want      []string
+	}{
+		"by ID":                {Selection{Check: regexp.MustCompile("^targets-")}, []string{"targets-complete", "targets-up"}},
+		"by ID, optional ones": {Selection{Check: regexp.MustCompile("strict-side")}, []string{"strict-side-doors"}},
+		"by profile":           {Selection{Profiles: []string{profileRotation}}, []string{"scraper-certificate-rotated"}},
+		"by level and profile": {Selection{Levels: []reports.Level{reports.Extended}, Profiles: []string{profileRefusal}}, []string{"identity-authorized", "side-doors-known"}},
+		"less a skip list":     {Selection{Check: regexp.MustCompile("^targets-"), Skip: map[string]string{"targets-up": "known, ticket 7"}}, []string{"targets-complete"}},
+	} {
+		planned, err := c.selection.Plan(Catalogue())
+		require.NoError(t, err, name)
+		assert.Equal(t, c.want, ids(planned), name)
+	}
+}
+
+func TestOnlyWhatTheSkipListTookOutIsReported(t *testing.T) {
+	planned, err := Selection{Check: regexp.MustCompile("^targets-"), Skip: map[string]string{"targets-up": "known", "plaintext-refused": "known"}}.Plan(Catalogue())
+	require.NoError(t, err)
+	for _, p := range planned {
+		assert.Equal(t, p.ID == "targets-up", p.Skipped, p.ID)
+	}
+}
+
+func TestAMisspeltSelectionIsNoGreenRun(t *testing.T) {
+	for want, s := range map[string]Selection{
+		"no check is selected":     {Check: regexp.MustCompile("^tagets")},
+		`no profile "scrap"`:       {Profiles: []string{"scrap"}},
+		`no level "basic"`:         {Levels: []reports.Level{"basic"}},
+		"is no check":              {Skip: map[string]string{"profile scrape": "x"}},
+		"no reason for targets-up": {Skip: map[string]string{"targets-up": ""}},
+	} {
+		_, err := s.Plan(Catalogue())
+		assert.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,150 @@
+package conformance
+
+import (
+	"compress/gzip"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// disrupted is what was seen of the real stack while every disruption was brought
+// about.
+func disrupted(t *testing.T) observe.Observation {
+	t.Helper()
+	file, err := os.Open("testdata/resilience.json.gz")
+	require.NoError(t, err)
+	defer file.Close()
+	reader, err := gzip.NewReader(file)
+	require.NoError(t, err)
+	content, err := io.ReadAll(reader)
+	require.NoError(t, err)
+	o, err := observe.Decode(content)
+	require.NoError(t, err)
+	return o
+}
+
+// resilience lists the checks with their episodes.
+func resilience(o *observe.Observation) map[string]*observe.Episode {
+	episodes := map[string]*observe.Episode{}
+	for i := range o.Episodes {
+		episodes[o.Episodes[i].Disruption+"-survived"] = &o.Episodes[i]
+	}
+	return episodes
+}
+
+func checkNamed(t *testing.T, id string) Check {
+	t.Helper()
+	i := slices.IndexFunc(Catalogue(), func(c Check) bool { return c.ID == id })
+	require.GreaterOrEqual(t, i, 0, id)
+	return Catalogue()[i]
+}
+
+func TestEveryDisruptionOfTheRealStackWasSurvived(t *testing.T) {
+	o := disrupted(t)
+	episodes := resilience(&o)
+	require.Len(t, episodes, len(Disruptions(nil, "default")), "each disruption was recorded")
+	for id := range episodes {
+		result := checkNamed(t, id).Judge(o)
+		assert.Equal(t, reports.Pass, result.Verdict, "%s: %s", id, result.Reason)
+		assert.Contains(t, result.Evidence[0].Text, "Bound: ", id)
+	}
+}
+
+// lasting is a series of a target that was there all the time, by the replica that
+// was not restarted.
+func lasting(e *observe.Episode) *observe.Series {
+	for i := range e.Up {
+		for j := range e.Up[i].Series {
+			s := &e.Up[i].Series[j]
+			there := func(p observe.EpisodePod) bool {
+				return p.Before && p.After && strings.HasSuffix(p.Name, "/"+s.Labels["pod"])
+			}
+			if e.Up[i].Pod == "prometheus-default-1" && slices.ContainsFunc(e.Pods, there) {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+func TestAScrapeMissedDuringADisruptionIsFound(t *testing.T) {
+	recorded := disrupted(t)
+	for id := range resilience(&recorded) {
+		o := disrupted(t)
+		e := resilience(&o)[id]
+		s := lasting(e)
+		if s == nil { // every target was replaced
+			continue
+		}
+		s.Points[len(s.Points)/2].Value = 0
+		result := checkNamed(t, id).Judge(o)
+		assert.Equal(t, reports.Fail, result.Verdict, id)
+		assert.Contains(t, result.Reason, "missed scrapes", id)
+	}
+}
+
+func TestAScrapeThatWasNotMadeIsFound(t *testing.T) {
+	o := disrupted(t)
+	s := lasting(resilience(&o)["control-plane-outage-survived"])
+	s.Points = slices.Delete(s.Points, 2, 4)
+	result := controlPlaneOutageSurvived.Judge(o)
+	assert.Equal(t, reports.Fail, result.Verdict)
+	assert.Contains(t, result.Reason, "none for")
+}
+
+func TestAReadyPodMustBeScrapedDuringARollout(t *testing.T) {
+	o := disrupted(t)
+	e := resilience(&o)["workload-rollout-survived"]
+	for i := range e.Pods {
+		if e.Pods[i].After && !e.Pods[i].Before {
+			e.Pods[i].Ready = e.From // it was ready all along, so what failed of it must not have
+		}
+	}
+	result := workloadRolloutSurvived.Judge(o)
+	assert.Equal(t, reports.Fail, result.Verdict)
+}
+
+func TestAReplicaThatNeverScrapesAgainIsFound(t *testing.T) {
+	o := disrupted(t)
+	e := resilience(&o)["prometheus-restart-survived"]
+	for i := range e.Up {
+		if e.Up[i].Pod == "prometheus-default-0" {
+			e.Up[i].Series = nil
+		}
+	}
+	e.To = e.To.Add(time.Minute)
+	assert.NotEqual(t, reports.Pass, prometheusRestartSurvived.Judge(o).Verdict)
+}
+
+func TestADisruptionThatDidNotComeAboutProvesNothing(t *testing.T) {
+	for name, spoil := range map[string]func(*observe.Observation, *observe.Episode){
+		"it failed":        func(_ *observe.Observation, e *observe.Episode) { e.Error = "forbidden" },
+		"it was not tried": func(o *observe.Observation, _ *observe.Episode) { o.Episodes = nil },
+		"nothing was read": func(_ *observe.Observation, e *observe.Episode) { e.Up = nil },
+		"no mark was made": func(_ *observe.Observation, e *observe.Episode) { e.Marks = nil },
+	} {
+		recorded := disrupted(t)
+		for id := range resilience(&recorded) {
+			o := disrupted(t)
+			spoil(&o, resilience(&o)[id])
+			assert.Equal(t, reports.Inconclusive, checkNamed(t, id).Judge(o).Verdict, "%s, %s", id, name)
+		}
+	}
+}
+
+func TestScrapesThatDoNotComeBackAreFound(t *testing.T) {
+	o := disrupted(t)
+	for id, e := range resilience(&o) {
+		e.Recovered, e.Settled = false, "timed out"
+		assert.Equal(t, reports.Fail, checkNamed(t, id).Judge(o).Verdict, id)
+	}
+}
