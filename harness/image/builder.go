@@ -74,9 +74,15 @@ type part struct {
 	make func(ctx context.Context, dir string) error
 }
 
-// parts lists the artefacts that do not depend on each other, slowest first.
+// parts lists the artefacts that do not depend on each other, in the order in
+// which they are begun.
 func (b *Builder) parts() ([]part, error) {
 	var all []part
+	// First what waits on the network and on one core: beside it the Go tool, which
+	// takes every core it can get, keeps the other busy.
+	for _, r := range []rootfs{podRootfs, nodeRootfs} {
+		all = append(all, part{r.name, r.key(), r.make})
+	}
 	for _, c := range components {
 		key, err := c.key(b.root)
 		if err != nil {
@@ -88,11 +94,7 @@ func (b *Builder) parts() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, part{"envoy", envoy, func(ctx context.Context, dir string) error { return makeEnvoy(ctx, b.root, dir) }})
-	for _, r := range []rootfs{podRootfs, nodeRootfs} {
-		all = append(all, part{r.name, r.key(), r.make})
-	}
-	return all, nil
+	return append(all, part{"envoy", envoy, func(ctx context.Context, dir string) error { return makeEnvoy(ctx, b.root, dir) }}), nil
 }
 
 // Node returns the tag of the node image in the container engine, made from
