@@ -59,11 +59,11 @@ func (l Level) Gates() bool { return l != Provisional }
 type Confidence string
 
 const (
-	// Certain: the cause itself was seen, as a field with the wrong value.
+	// Certain says that the cause itself was seen, as a field with the wrong value.
 	Certain Confidence = "certain"
-	// Likely: what was seen has few other explanations.
+	// Likely says that what was seen has few other explanations.
 	Likely Confidence = "likely"
-	// Possible: it would explain what was seen, as other things would.
+	// Possible says that it would explain what was seen, as other things would.
 	Possible Confidence = "possible"
 )
 

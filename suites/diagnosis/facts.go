@@ -117,16 +117,6 @@ func (f *facts) wanted() int {
 	return n
 }
 
-// service returns a Service.
-func (f *facts) service(namespace, name string) *corev1.Service {
-	for i := range f.o.Services {
-		if s := &f.o.Services[i]; s.Namespace == namespace && s.Name == name {
-			return s
-		}
-	}
-	return nil
-}
-
 // owners are the Services of a pod's namespace that send to a port of it: those
 // whose word on the protocol Istio hears.
 func (f *facts) owners(t *target) []ownedPort {

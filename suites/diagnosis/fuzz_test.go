@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -45,30 +44,6 @@ func FuzzDiagnose(f *testing.F) {
 		require.NoError(t, err)
 		check(t, content)
 	})
-}
-
-// small leaves of an observation what the rules look at, so that more can be tried.
-func small(o *observe.Observation) {
-	seen := map[string]bool{}
-	o.Pods = slices.DeleteFunc(o.Pods, func(p corev1.Pod) bool {
-		app := p.Labels["app.kubernetes.io/name"] + p.Labels["app"]
-		again := seen[app]
-		seen[app] = true
-		return again || !strings.HasPrefix(app, "prom") && app != "productpage"
-	})
-	for i := range o.Pods {
-		o.Pods[i].Spec.Tolerations, o.Pods[i].OwnerReferences = nil, nil
-	}
-	unused := func(name string) bool { return !strings.HasPrefix(name, "productpage") }
-	o.Services = slices.DeleteFunc(o.Services, func(s corev1.Service) bool { return unused(s.Name) })
-	o.EndpointSlices = slices.DeleteFunc(o.EndpointSlices, func(s discoveryv1.EndpointSlice) bool { return unused(s.Name) })
-	for i := range o.Replicas {
-		o.Replicas[i].Guide, o.Replicas[i].StartTimes, o.Replicas[i].Up = nil, nil, nil
-	}
-	o.Watch.Up, o.Watch.Seen = nil, nil
-	for i := range o.Proxies {
-		o.Proxies[i].Requests = o.Proxies[i].Requests[:min(2, len(o.Proxies[i].Requests))]
-	}
 }
 
 // FuzzDiagnoseText is for text that was never an observation.

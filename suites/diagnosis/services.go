@@ -105,7 +105,7 @@ func serviceLabelsNotMatched(f *facts) []finding {
 		return nil
 	}
 	var found []finding
-	f.serviceMonitors(func(m *monitor, here, elsewhere []*corev1.Service) {
+	f.serviceMonitors(func(m *monitor, here, _ []*corev1.Service) {
 		if len(here) > 0 {
 			return
 		}

@@ -193,7 +193,7 @@ func (r *Run) setUp() error {
 	}
 	if r.Mode == Check {
 		return r.phase("open", func(ctx context.Context) (string, error) {
-			s, err := stack.Open(ctx, r.Config.Cache, r.Cluster, r.dir)
+			s, err := stack.Open(ctx, r.Cache, r.Cluster, r.dir)
 			r.Stack = s
 			return "cluster " + r.Cluster, err
 		})
