@@ -66,6 +66,12 @@ type daemon struct {
 }
 
 func launch(binary string, s state) (*daemon, error) {
+	// The caller has seen that the daemon of this file is gone. dockerd itself would
+	// take a process that has not been reaped yet, or that has its number by now,
+	// for a running daemon and give up.
+	if err := os.Remove(s.pidFile()); err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("removing the pid file of a dockerd that is gone: %w", err)
+	}
 	log, err := os.Create(s.log())
 	if err != nil {
 		return nil, err

@@ -269,3 +269,12 @@ func TestTail(t *testing.T) {
 	assert.Equal(t, "a\nb\nc", tail(path, 15))
 	assert.Contains(t, tail(path+"x", 2), "no such file")
 }
+
+func TestAStalePidFileDoesNotKeepTheDaemonFromStarting(t *testing.T) {
+	s := state{dir: t.TempDir()}
+	// Number 1 is always running, and is no dockerd of ours.
+	require.NoError(t, os.WriteFile(s.pidFile(), []byte("1"), 0o644))
+	_, err := launch("/bin/true", s)
+	require.NoError(t, err)
+	assert.NoFileExists(t, s.pidFile())
+}
