@@ -12,14 +12,33 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/e2e-framework/klient/k8s"
 	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 )
 
 // list returns a read of one whole collection.
 func (p *pass) list(what string, into k8s.ObjectList, opts ...resources.ListOption) func(context.Context) {
-	return func(ctx context.Context) { p.unread(what, p.client.Resources().List(ctx, into, opts...)) }
+	return func(ctx context.Context) {
+		err := p.client.Resources().List(ctx, into, opts...)
+		if err == nil {
+			err = meta.EachListItem(into, dropBookkeeping)
+		}
+		p.unread(what, err)
+	}
+}
+
+// dropBookkeeping removes what the API server and its clients note for themselves.
+func dropBookkeeping(o runtime.Object) error {
+	m, err := meta.Accessor(o)
+	if err != nil {
+		return err
+	}
+	m.SetManagedFields(nil)
+	delete(m.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
+	return nil
 }
 
 // readObjects lists each collection once.
@@ -61,7 +80,6 @@ func (p *pass) readObjects(ctx context.Context) {
 	o := &p.o
 	o.OtherPrometheuses = []monitoringv1.Prometheus{} // looked for, and perhaps none found
 	for _, x := range prometheuses.Items {
-		x.ManagedFields = nil
 		if x.Namespace == p.namespace && x.Name == p.prometheus {
 			o.Prometheus = &x
 		} else {
@@ -109,14 +127,9 @@ func imageTag(d appsv1.Deployment) string {
 	return image[strings.LastIndex(image, ":")+1:]
 }
 
-// strip removes what no check reads: bookkeeping of the API server, and the
-// values of environment variables, which may be secrets of their owner. Those of
-// Istio's proxy are settings and are kept.
+// strip removes the values of environment variables, which may be secrets of their
+// owner. Those of Istio's proxy are settings and are kept.
 func strip(o *Observation) {
-	for _, m := range o.metas() {
-		m.ManagedFields = nil
-		delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
-	}
 	for i := range o.Pods {
 		hideEnvironment(o.Pods[i].Spec.InitContainers)
 		hideEnvironment(o.Pods[i].Spec.Containers)
@@ -125,51 +138,6 @@ func strip(o *Observation) {
 		hideEnvironment(o.StatefulSets[i].Spec.Template.Spec.InitContainers)
 		hideEnvironment(o.StatefulSets[i].Spec.Template.Spec.Containers)
 	}
-}
-
-// metas are the metadata of every object that was listed.
-func (o *Observation) metas() []*metav1.ObjectMeta {
-	var all []*metav1.ObjectMeta
-	for i := range o.Namespaces {
-		all = append(all, &o.Namespaces[i].ObjectMeta)
-	}
-	for i := range o.ServiceMonitors {
-		all = append(all, &o.ServiceMonitors[i].ObjectMeta)
-	}
-	for i := range o.PodMonitors {
-		all = append(all, &o.PodMonitors[i].ObjectMeta)
-	}
-	for i := range o.ProbeMonitors {
-		all = append(all, &o.ProbeMonitors[i].ObjectMeta)
-	}
-	for i := range o.ScrapeConfigs {
-		all = append(all, &o.ScrapeConfigs[i].ObjectMeta)
-	}
-	for i := range o.Services {
-		all = append(all, &o.Services[i].ObjectMeta)
-	}
-	for i := range o.EndpointSlices {
-		all = append(all, &o.EndpointSlices[i].ObjectMeta)
-	}
-	for i := range o.Pods {
-		all = append(all, &o.Pods[i].ObjectMeta)
-	}
-	for i := range o.StatefulSets {
-		all = append(all, &o.StatefulSets[i].ObjectMeta)
-	}
-	for _, x := range o.PeerAuthentications {
-		all = append(all, &x.ObjectMeta)
-	}
-	for _, x := range o.AuthorizationPolicies {
-		all = append(all, &x.ObjectMeta)
-	}
-	for _, x := range o.DestinationRules {
-		all = append(all, &x.ObjectMeta)
-	}
-	for _, x := range o.Sidecars {
-		all = append(all, &x.ObjectMeta)
-	}
-	return all
 }
 
 func hideEnvironment(containers []corev1.Container) {

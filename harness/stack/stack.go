@@ -12,7 +12,6 @@ package stack
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -184,7 +183,7 @@ func (p sources) byUpstream() map[string]string {
 			m[i.Reference] = ref
 		}
 	}
-	return maps.Clone(m)
+	return m
 }
 
 // Down removes the cluster, if there is one.
