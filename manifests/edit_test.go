@@ -56,7 +56,7 @@ subjects:
 }
 
 func TestEveryKindOfOursIsKnownToBelongToANamespaceOrNot(t *testing.T) {
-	namespaced := map[string]bool{"ServiceAccount": true, "Service": true, "Deployment": true, "Prometheus": true, "ServiceMonitor": true, "PeerAuthentication": true, "Pod": true}
+	namespaced := map[string]bool{"ServiceAccount": true, "Service": true, "Deployment": true, "Prometheus": true, "ServiceMonitor": true, "PeerAuthentication": true, "AuthorizationPolicy": true, "Pod": true}
 	for _, folder := range everyFolder {
 		objects, err := Read(folder)
 		require.NoError(t, err)

@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed bookinfo guide mesh probe
+//go:embed bookinfo guide mesh policy probe
 var files embed.FS
 
 // The folders that can be read.
@@ -29,6 +29,7 @@ const (
 	Bookinfo = "bookinfo"
 	Guide    = "guide"
 	Mesh     = "mesh"
+	Policy   = "policy"
 	Probe    = "probe"
 )
 

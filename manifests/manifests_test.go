@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var everyFolder = []string{Bookinfo, Guide, Mesh, Probe}
+var everyFolder = []string{Bookinfo, Guide, Mesh, Policy, Probe}
 
 func TestParseReadsEveryDocument(t *testing.T) {
 	objects, err := Parse([]byte(`# a comment
@@ -122,8 +122,11 @@ func TestEveryManifestThatIsAppliedCanBeRead(t *testing.T) {
 			"ServiceAccount/prometheus-full-access", "ClusterRole/prometheus-full-access", "ClusterRoleBinding/prometheus-full-access",
 			"Prometheus/default", "ServiceMonitor/productpage",
 		},
-		Mesh:  {"PeerAuthentication/default"},
-		Probe: {"ServiceAccount/mtls-scrape-probe", "Pod/mtls-scrape-probe"},
+		Mesh: {"PeerAuthentication/default"},
+		Probe: {
+			"ServiceAccount/mtls-scrape-member", "Pod/mtls-scrape-member",
+			"ServiceAccount/mtls-scrape-probe", "Pod/mtls-scrape-probe",
+		},
 	} {
 		assert.Contains(t, everyFolder, folder)
 		objects, err := Read(folder)

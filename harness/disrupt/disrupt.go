@@ -41,7 +41,25 @@ const undoTimeout = recoveryTimeout + 30*time.Second
 
 // Run applies a disruption, lets it last, and undoes it. It tells mark when each
 // step has taken effect. It undoes also if it is interrupted.
-func Run(ctx context.Context, d Disruption, mark func(step string)) (err error) {
+func Run(ctx context.Context, d Disruption, mark func(step string)) error {
+	return While(ctx, d, mark, func(ctx context.Context) error {
+		if d.Lasts == 0 {
+			return nil
+		}
+		timer := time.NewTimer(d.Lasts)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// While applies a disruption, does some work while it is in effect, and undoes it,
+// whatever became of the work.
+func While(ctx context.Context, d Disruption, mark func(step string), work func(context.Context) error) (err error) {
 	defer func() {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
@@ -55,19 +73,17 @@ func Run(ctx context.Context, d Disruption, mark func(step string)) (err error) 
 		return fmt.Errorf("applying %s: %w", d.Name, err)
 	}
 	mark("in effect")
-	if d.Lasts > 0 {
-		timer := time.NewTimer(d.Lasts)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
+	return work(ctx)
 }
 
 // Restore undoes what killed runs left behind in the cluster and says what it was.
 func Restore(ctx context.Context, client klient.Client) (restored []string, err error) {
-	return restoreScales(ctx, client)
+	for _, restore := range []func(context.Context, klient.Client) ([]string, error){restoreScales, removeObjects} {
+		some, err := restore(ctx, client)
+		restored = append(restored, some...)
+		if err != nil {
+			return restored, err
+		}
+	}
+	return restored, nil
 }

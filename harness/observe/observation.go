@@ -62,6 +62,8 @@ type Observation struct {
 	Probes   []Probe   `json:"probes"`
 	Direct   []Direct  `json:"direct"`
 
+	Admission *Admission `json:"admission,omitempty"`
+
 	Watch    *Watch    `json:"watch,omitempty"`
 	Episodes []Episode `json:"episodes,omitempty"`
 
@@ -296,6 +298,13 @@ type Attempt struct {
 	Bytes    int64  `json:"bytes,omitempty"` // of the answer's body
 	Error    string `json:"error,omitempty"`
 	NotSent  bool   `json:"notSent,omitempty"` // the request never left: says nothing of the target
+
+	// The certificate that the target showed, which is seen also when it then refuses
+	// the client. Only clients in the cluster note it.
+	PeerURI    string    `json:"peerURI,omitempty"`
+	PeerSerial string    `json:"peerSerial,omitempty"` // hexadecimal without leading zeros
+	PeerStarts time.Time `json:"peerStarts,omitzero"`  // of its validity
+	PeerEnds   time.Time `json:"peerEnds,omitzero"`
 }
 
 // Direct is what an application says when asked behind its proxy, from inside the

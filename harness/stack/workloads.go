@@ -78,6 +78,16 @@ func waitForPods(ctx context.Context, client klient.Client, namespace string) (n
 		for _, s := range sets.Items {
 			count(&s, s.Spec.Replicas, s.Status.ReadyReplicas)
 		}
+		var pods corev1.PodList
+		if err := client.Resources(namespace).List(ctx, &pods); err != nil {
+			return false, "", err
+		}
+		one := int32(1)
+		for _, p := range pods.Items {
+			if len(p.OwnerReferences) == 0 { // a client that asks from inside the cluster
+				count(&p, &one, readyPods(p))
+			}
+		}
 		if len(sets.Items) == 0 {
 			waiting = append(waiting, "the Operator has made no StatefulSet yet")
 		}
@@ -85,21 +95,22 @@ func waitForPods(ctx context.Context, client klient.Client, namespace string) (n
 		if len(waiting) == 0 {
 			return true, note, nil
 		}
-		stuck, err := stuckPods(ctx, client, namespace)
-		return false, strings.Join(append(waiting, stuck...), "; "), err
+		return false, strings.Join(append(waiting, stuckContainers(pods.Items)...), "; "), nil
 	}, wait.Timeout(workloadsTimeout))
 	return note, err
 }
 
-// stuckPods says what keeps pods that wait for more than their turn.
-func stuckPods(ctx context.Context, client klient.Client, namespace string) ([]string, error) {
-	var pods corev1.PodList
-	if err := client.Resources(namespace).List(ctx, &pods); err != nil {
-		return nil, err
+// readyPods is 1 if a pod is ready.
+func readyPods(p corev1.Pod) int32 {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return 1
+		}
 	}
-	return stuckContainers(pods.Items), nil
+	return 0
 }
 
+// stuckContainers says what keeps pods that wait for more than their turn.
 func stuckContainers(pods []corev1.Pod) []string {
 	var stuck []string
 	for _, p := range pods {

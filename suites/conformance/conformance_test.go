@@ -36,6 +36,7 @@ func TestConformance(t *testing.T) {
 		return // the cluster was asked for, not a verdict
 	}
 	assert.NoError(t, s.Observe())
+	assert.NoError(t, s.Admit())
 	s.judgeProfiles(t, profileSetup, profileScrape, profileRefusal)
 	assert.NoError(t, s.Watch())
 	s.judgeProfiles(t, profileRotation)

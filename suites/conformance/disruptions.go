@@ -6,6 +6,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 )
 
 // The disruptions that the resilience profile needs, by name.
@@ -16,6 +17,9 @@ const (
 	PrometheusRestart  = "prometheus-restart"
 	WorkloadRollout    = "workload-rollout"
 )
+
+// The disruptions that other checks need, by name.
+const OnlyPrometheus = "only-prometheus"
 
 // controlPlaneAway is how long istiod is away: longer than it takes to notice,
 // and shorter than half of the 20 s that a certificate lives, which is the least
@@ -31,4 +35,13 @@ func Disruptions(client klient.Client, namespace string) []disrupt.Disruption {
 		disrupt.Rollout(client, WorkloadRollout, "productpage is rolled out anew", namespace, "productpage-v1"),
 		disrupt.PodRestart(client, PrometheusRestart, "the first replica is deleted", namespace, "prometheus-default-0"),
 	}
+}
+
+// OnlyPrometheusAdmitted is the policy for which identity-authorized asks.
+func OnlyPrometheusAdmitted(client klient.Client) (disrupt.Disruption, error) {
+	objects, err := manifests.Read(manifests.Policy)
+	if err != nil {
+		return disrupt.Disruption{}, err
+	}
+	return disrupt.Object(client, OnlyPrometheus, "a policy admits only Prometheus to productpage", objects[0]), nil
 }

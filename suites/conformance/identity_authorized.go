@@ -11,7 +11,8 @@ import (
 // identityAuthorized goes one step beyond "somebody of the mesh": where a policy
 // admits nobody but Prometheus, the certificate must be what opens the door, and
 // another one of the same mesh must not. Both ends are judged by what the target's
-// proxy logged.
+// proxy logged. On a cluster of our own such a policy is applied for a moment;
+// elsewhere the check judges the policies that are there.
 var identityAuthorized = Check{
 	ID:      "identity-authorized",
 	Title:   "Where a policy admits only Prometheus, it is served and another mesh identity gets 403",
@@ -24,6 +25,7 @@ var identityAuthorized = Check{
 			return
 		}
 		wantReplicas(o, f)
+		o = admission(o, f)
 		identity := ""
 		for _, r := range o.Replicas {
 			identity = observe.IdentityOf(o.Observation, replicaPod(o, r))
@@ -51,6 +53,24 @@ var identityAuthorized = Check{
 		}
 		f.skip("no AuthorizationPolicy admits nobody but Prometheus (%s) to the metrics of any target", identity)
 	},
+}
+
+// admission is the subject as it was while a policy admitted only Prometheus, if
+// it was seen then, else as it is.
+func admission(o *subject, f *finding) *subject {
+	a := o.Admission
+	if a == nil {
+		return o
+	}
+	if a.Error != "" {
+		f.unclear("while a policy admitted only Prometheus, %s", a.Error)
+	}
+	then := o.Observation
+	then.AuthorizationPolicies, then.Probes, then.Proxies = a.Policies, a.Probes, nil
+	for _, t := range a.Traffic {
+		then.Proxies = append(then.Proxies, observe.Proxy{Pod: t.Pod, Requests: t.Requests})
+	}
+	return &subject{Observation: then}
 }
 
 // assessPrometheus counts how often Prometheus was served. That it was denied is a

@@ -106,6 +106,11 @@ func (s *Session) plans(profile string) bool {
 	return slices.ContainsFunc(s.planned, func(p Planned) bool { return p.Profile == profile && p.Reason == "" })
 }
 
+// runs reports whether a check runs.
+func (s *Session) runs(c Check) bool {
+	return slices.ContainsFunc(s.planned, func(p Planned) bool { return p.ID == c.ID && p.Reason == "" })
+}
+
 // Observe waits for the first scrapes and then looks once. That nothing is
 // scraped in time is for the checks to say.
 func (s *Session) Observe() error {
@@ -134,6 +139,36 @@ func (s *Session) Observe() error {
 	})
 	s.describe()
 	return s.failed
+}
+
+// Admit looks on while a policy admits only Prometheus, if a check wants to know.
+// Only on a cluster that has a workload to show that another is not admitted.
+func (s *Session) Admit() error {
+	if s.failed != nil || !s.runs(identityAuthorized) {
+		return nil
+	}
+	d, err := OnlyPrometheusAdmitted(s.run.Stack.Client)
+	if err != nil {
+		return err
+	}
+	s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
+		var marks []observe.Mark
+		err := disrupt.While(ctx, d, marker(&marks), func(ctx context.Context) (err error) {
+			s.observation.Admission, err = s.observer.Admission(ctx, s.observation)
+			return err
+		})
+		if s.observation.Admission != nil {
+			s.observation.Admission.Marks = marks
+		}
+		return d.Title, err
+	})
+	s.describe()
+	return s.failed
+}
+
+// marker notes when each step of a disruption took effect.
+func marker(marks *[]observe.Mark) func(step string) {
+	return func(step string) { *marks = append(*marks, observe.Mark{At: time.Now().UTC(), Step: step}) }
 }
 
 // Watch looks on while certificates are renewed, if any check wants to know.

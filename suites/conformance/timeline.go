@@ -21,20 +21,30 @@ func Timeline(o observe.Observation) []reports.Event {
 		}
 		events = append(events, missedScrapes(w.Up)...)
 	}
+	if a := o.Admission; a != nil {
+		events = append(events, steps(OnlyPrometheus, "a policy admits only Prometheus", a.Marks)...)
+	}
 	for _, e := range o.Episodes {
-		for _, m := range e.Marks {
-			kind := reports.Note
-			switch m.Step {
-			case "begins":
-				kind = reports.DisruptionStart
-			case "undone":
-				kind = reports.DisruptionEnd
-			}
-			events = append(events, reports.Event{At: m.At, Kind: kind, Subject: e.Disruption, Text: e.Title + ": " + m.Step})
-		}
+		events = append(events, steps(e.Disruption, e.Title, e.Marks)...)
 		events = append(events, missedScrapes(e.Up)...)
 	}
 	slices.SortStableFunc(events, func(a, b reports.Event) int { return a.At.Compare(b.At) })
+	return events
+}
+
+// steps are those of a disruption.
+func steps(name, title string, marks []observe.Mark) []reports.Event {
+	var events []reports.Event
+	for _, m := range marks {
+		kind := reports.Note
+		switch m.Step {
+		case "begins":
+			kind = reports.DisruptionStart
+		case "undone":
+			kind = reports.DisruptionEnd
+		}
+		events = append(events, reports.Event{At: m.At, Kind: kind, Subject: name, Text: title + ": " + m.Step})
+	}
 	return events
 }
 

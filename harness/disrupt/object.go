@@ -1,0 +1,72 @@
+package disrupt
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	crclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/e2e-framework/klient"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+)
+
+// temporaryLabel marks an object that is there only while a disruption lasts.
+const temporaryLabel = "mtls-scrape-conformance/temporary"
+
+// temporaryKinds are the kinds of which objects may be there for a time.
+var temporaryKinds = []schema.GroupVersionKind{
+	{Group: "security.istio.io", Version: "v1", Kind: "AuthorizationPolicy"},
+	{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"},
+}
+
+// Object adds an object for a time. Its kind must be one of those that Restore
+// looks for; any other is a mistake in this program.
+func Object(client klient.Client, name, title string, object *unstructured.Unstructured) Disruption {
+	known := false
+	for _, k := range temporaryKinds {
+		known = known || k == object.GroupVersionKind()
+	}
+	if !known {
+		panic(fmt.Sprintf("disrupt.Object: nobody would remove a %s that a killed run left", object.GroupVersionKind()))
+	}
+	labels := object.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[temporaryLabel] = name
+	object.SetLabels(labels)
+	return Disruption{
+		Name: name, Title: title,
+		Apply: func(ctx context.Context) error { return cluster.Apply(ctx, client, object) },
+		Undo: func(ctx context.Context) error {
+			err := client.Resources().GetControllerRuntimeClient().Delete(ctx, object)
+			return crclient.IgnoreNotFound(err)
+		},
+	}
+}
+
+// removeObjects removes what a killed run added for a time.
+func removeObjects(ctx context.Context, client klient.Client) (removed []string, err error) {
+	c := client.Resources().GetControllerRuntimeClient()
+	for _, kind := range temporaryKinds {
+		var list unstructured.UnstructuredList
+		list.SetGroupVersionKind(kind)
+		if err := c.List(ctx, &list, crclient.HasLabels{temporaryLabel}); err != nil {
+			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+				continue // a cluster without the definition has no such object
+			}
+			return removed, fmt.Errorf("looking for what an earlier run left: %w", err)
+		}
+		for _, u := range list.Items {
+			if err := c.Delete(ctx, &u); crclient.IgnoreNotFound(err) != nil {
+				return removed, fmt.Errorf("removing the %s %s/%s, which an earlier run left: %w", u.GetKind(), u.GetNamespace(), u.GetName(), err)
+			}
+			removed = append(removed, fmt.Sprintf("%s %s/%s", u.GetKind(), u.GetNamespace(), u.GetName()))
+		}
+	}
+	return removed, nil
+}
