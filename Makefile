@@ -16,6 +16,7 @@ CONFIG  ?=
 CHECK   ?=
 PROFILE ?=
 LEVEL   ?=
+LABEL   ?=
 SKIP    ?=
 DRY_RUN ?=
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -29,7 +30,7 @@ LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Co
 OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(CONFIG),-config=$(CONFIG)) \
-	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
+	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) $(if $(LABEL),-label='$(LABEL)') \
 	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 ##@ The main job
@@ -96,6 +97,7 @@ help: ## Show this help
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience' \
 		LEVEL   'run only these levels: core,extended,provisional' \
+		LABEL   'run only checks with these labels (id, profile, level, disruptive), as in disruptive=false' \
 		SKIP    'do not run a check: id=reason' \
 		DRY_RUN 'say what would run, and why the rest would not' \
 		CLUSTER 'name of the cluster, beginning with mtls-scrape-' \

@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed bookinfo guide mesh policy probe
+//go:embed bookinfo guide mesh policy probe rotation unmeshed
 var files embed.FS
 
 // The folders that can be read.
@@ -31,6 +31,8 @@ const (
 	Mesh     = "mesh"
 	Policy   = "policy"
 	Probe    = "probe"
+	Rotation = "rotation"
+	Unmeshed = "unmeshed"
 )
 
 // Read returns the objects of a folder, file by file in the order of their names.

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var everyFolder = []string{Bookinfo, Guide, Mesh, Policy, Probe}
+var everyFolder = []string{Bookinfo, Guide, Mesh, Policy, Probe, Rotation, Unmeshed}
 
 func TestParseReadsEveryDocument(t *testing.T) {
 	objects, err := Parse([]byte(`# a comment

@@ -65,6 +65,9 @@ func Install(ctx context.Context, client klient.Client, o Options) error {
 	if err := client.Resources().Create(ctx, ns); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating the namespace %s: %w", RootNamespace, err)
 	}
+	if err := plugIn(ctx, client); err != nil {
+		return err
+	}
 	for _, name := range []string{"base", "istiod"} {
 		if err := installChart(ctx, o, name, values(o)); err != nil {
 			return err
@@ -124,7 +127,8 @@ var AccessLogFields = map[string]any{
 
 // values are Helm's for both charts; base ignores what it does not know.
 func values(o Options) map[string]any {
-	pilotEnv := map[string]any{}
+	// Without it istiod drops every change of its roots.
+	pilotEnv := map[string]any{"ISTIO_MULTIROOT_MESH": "true"}
 	v := map[string]any{
 		"global": map[string]any{
 			"hub": "", "tag": "", // all images are given whole
@@ -149,6 +153,9 @@ func values(o Options) map[string]any {
 				// The counters that tell why a handshake was refused. Istio keeps a
 				// proxy's listener counters only if asked.
 				"proxyStatsMatcher": map[string]any{"inclusionRegexps": []any{TLSCounters}},
+				// Sidecars take new roots up when istiod has them. Else each would learn of
+				// them with its next certificate, which is half a day away.
+				"proxyMetadata": map[string]any{"PROXY_CONFIG_XDS_AGENT": "true"},
 			},
 		},
 	}

@@ -45,10 +45,10 @@ func TestEveryImageIsGivenWhole(t *testing.T) {
 
 func TestIstiosOwnFiltersAreSwitchedOffForUpstreamsEnvoyOnly(t *testing.T) {
 	assert.Equal(t, false, at(t, upstream, "telemetry", "enabled"))
-	assert.Equal(t, map[string]any{"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"}, at(t, upstream, "pilot", "env"))
+	assert.Equal(t, map[string]any{"ISTIO_MULTIROOT_MESH": "true", "PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"}, at(t, upstream, "pilot", "env"))
 
 	assert.Nil(t, at(t, istios, "telemetry"))
-	assert.Empty(t, at(t, istios, "pilot", "env"))
+	assert.Equal(t, map[string]any{"ISTIO_MULTIROOT_MESH": "true"}, at(t, istios, "pilot", "env"))
 }
 
 func TestBothDataPlanesWriteTheSameAccessLogAndKeepTheSameCounters(t *testing.T) {

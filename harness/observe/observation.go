@@ -64,8 +64,10 @@ type Observation struct {
 
 	Admission *Admission `json:"admission,omitempty"`
 
-	Watch    *Watch    `json:"watch,omitempty"`
-	Episodes []Episode `json:"episodes,omitempty"`
+	Watch        *Watch        `json:"watch,omitempty"`
+	WithoutCA    *Variant      `json:"withoutCA,omitempty"` // beside the watch
+	RootRotation *RootRotation `json:"rootRotation,omitempty"`
+	Episodes     []Episode     `json:"episodes,omitempty"`
 
 	// Unread is what could not be read. A check that needs it is inconclusive.
 	Unread []Unread `json:"unread,omitempty"`
@@ -151,6 +153,7 @@ type Replica struct {
 	ScrapePools []string     `json:"scrapePools"`
 	Metrics     SelfMetrics  `json:"metrics"`
 	Certificate *Certificate `json:"certificate,omitempty"` // as its Prometheus container sees it
+	Renewed     *Certificate `json:"renewed,omitempty"`     // the same after the probes, if it was another by then
 	Guide       []Sample     `json:"guide"`                 // the answer to the guide's query
 	StartTimes  []Sample     `json:"startTimes"`            // process_start_time_seconds
 	Up          []Series     `json:"up"`                    // raw samples around the probes
@@ -277,6 +280,7 @@ const (
 	ForeignCertificate = "foreign-certificate" // TLS with the right name from a CA that the mesh does not know
 	SideDoor           = "side-door"           // plain HTTP to another port that may serve metrics
 	OtherIdentity      = "other-identity"      // TLS with a certificate of the mesh that is not Prometheus'
+	OldRoot            = "old-root"            // TLS with a certificate of the mesh from before its root was replaced
 )
 
 // Probe is a request for a target's metrics by a client outside the mesh.
@@ -320,7 +324,8 @@ type Watch struct {
 	To    time.Time      `json:"to"`
 	Ended string         `json:"ended"` // why it ended
 	Up    []ReplicaUp    `json:"up"`
-	Certs []Sighting     `json:"certificates"`
+	Certs []Sighting     `json:"certificates"`    // of the replicas, in their files
+	Shown []Sighting     `json:"shown,omitempty"` // of the targets, in new handshakes
 	Seen  []ProxyTraffic `json:"traffic"`
 }
 
@@ -330,11 +335,26 @@ type ReplicaUp struct {
 	Series []Series `json:"series"`
 }
 
-// Sighting is a certificate as a replica's files had it, when it was first seen.
+// Variant is a second monitor of the same targets that was there during the watch.
+// Its samples are told from the others by the label job.
+type Variant struct {
+	Job   string    `json:"job"`
+	Since time.Time `json:"since"` // when every replica scraped it
+	Marks []Mark    `json:"marks"`
+	Error string    `json:"error,omitempty"` // why it could not be brought about
+}
+
+// Sighting is a certificate when it was first seen: in a replica's files, or in a
+// handshake with a target, of which only the leaf is noted.
 type Sighting struct {
 	At          time.Time   `json:"at"`
-	Pod         string      `json:"pod"`
+	Pod         string      `json:"pod"` // name of a replica, or namespace/name of a target
 	Certificate Certificate `json:"certificate"`
+	// Proxy is the serial of the certificate that the replica's own proxy used just
+	// after, hexadecimal; empty if it has none or was not asked.
+	Proxy string `json:"proxy,omitempty"`
+	// Written is when each of the files was last written, by its path.
+	Written map[string]time.Time `json:"written,omitempty"`
 }
 
 // ProxyTraffic is what a target's proxy logged over the span.

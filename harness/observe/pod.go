@@ -73,6 +73,17 @@ func (o *Observer) proxyCertificates(ctx context.Context, namespace, pod string)
 	return ParseProxyCertificates([]byte(text))
 }
 
+// proxyRoots are the roots that a pod's proxy trusts: all of them, where its list
+// of certificates has only the first of a bundle. By its name nothing else is
+// asked for: the secret beside it holds a key.
+func (o *Observer) proxyRoots(ctx context.Context, namespace, pod string) ([]string, error) {
+	text, err := o.exec(ctx, namespace, pod, proxyContainer, "pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets&name_regex=^ROOTCA$")
+	if err != nil {
+		return nil, err
+	}
+	return ParseProxyRoots([]byte(text))
+}
+
 // accessLog reads what a pod's proxy logged since a moment.
 func (o *Observer) accessLog(ctx context.Context, namespace, pod string, since time.Time) ([]Request, error) {
 	// The kubelet takes whole seconds; what is too early is dropped below.

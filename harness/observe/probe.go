@@ -61,6 +61,7 @@ func (p *pass) probe(ctx context.Context) {
 	p.awaitTwin(ctx, targets, started)
 	p.proxiesAfter(ctx, proxies, started)
 	p.readUp(ctx, started)
+	p.readRenewed(ctx)
 }
 
 // probed are the targets to probe: one for each pod, port and path that is to be
@@ -308,6 +309,27 @@ func (p *pass) readUp(ctx context.Context, started time.Time) {
 				r.Up, err = rawUp(ctx, api, started, now)
 			}
 			p.unread("the up samples of "+r.Pod, err)
+		})
+	}
+	each(ctx, reads...)
+}
+
+// readRenewed reads every replica's certificate once more: what the targets logged
+// meanwhile may have come with one that was not there at the first look.
+func (p *pass) readRenewed(ctx context.Context) {
+	chain, roots := CertificateFiles(p.o)
+	var reads []func(context.Context)
+	for i := range p.o.Replicas {
+		r := &p.o.Replicas[i]
+		if r.Certificate == nil {
+			continue
+		}
+		reads = append(reads, func(ctx context.Context) {
+			c, err := p.readCertificate(ctx, r.Pod, chain, roots)
+			p.unread("the certificate of "+r.Pod+" after the probes", err)
+			if err == nil && c.Serial != r.Certificate.Serial {
+				r.Renewed = c
+			}
 		})
 	}
 	each(ctx, reads...)

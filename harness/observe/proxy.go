@@ -3,6 +3,7 @@ package observe
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -136,4 +137,30 @@ func ParseProxyCertificates(text []byte) ([]ProxyCertificate, error) {
 	}
 	slices.SortFunc(found, func(a, b ProxyCertificate) int { return strings.Compare(a.Serial, b.Serial) })
 	return found, nil
+}
+
+// ParseProxyRoots reads the bundle of roots, by SHA-256, out of what Envoy's
+// /config_dump has of the secret ROOTCA.
+func ParseProxyRoots(text []byte) ([]string, error) {
+	var answer struct {
+		Configs []struct {
+			Secret struct {
+				Validation struct {
+					Trusted struct {
+						Bytes []byte `json:"inline_bytes"`
+					} `json:"trusted_ca"`
+				} `json:"validation_context"`
+			} `json:"secret"`
+		} `json:"configs"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("reading which roots the proxy trusts: %w", err)
+	}
+	for _, c := range answer.Configs {
+		if len(c.Secret.Validation.Trusted.Bytes) > 0 {
+			roots, err := parsePEM(c.Secret.Validation.Trusted.Bytes)
+			return fingerprints(roots), err
+		}
+	}
+	return nil, errors.New("the proxy has no secret ROOTCA: it does not get its roots from its agent")
 }

@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -66,4 +68,19 @@ func FuzzParseAccessLog(f *testing.F) {
 			assert.NoError(t, err, "what was read can be written")
 		}
 	})
+}
+
+func TestEveryRootOfTheProxysBundleIsRead(t *testing.T) {
+	one, other := newAuthority(t, "one"), newAuthority(t, "other")
+	dump := func(bundle []byte) []byte {
+		return []byte(`{"configs":[{"name":"ROOTCA","secret":{"name":"ROOTCA","validation_context":{"trusted_ca":{"inline_bytes":"` + base64.StdEncoding.EncodeToString(bundle) + `"}}}}]}`)
+	}
+	roots, err := ParseProxyRoots(dump(append(one.pem(), other.pem()...)))
+	require.NoError(t, err)
+	assert.Equal(t, fingerprints([]*x509.Certificate{one.cert, other.cert}), roots)
+	for _, bad := range []string{"", "{}", `{"configs":[]}`, `{"configs":[{"secret":{"validation_context":{"trusted_ca":{"inline_bytes":"!"}}}}]}`, string(dump([]byte("no certificate")))} {
+		roots, err := ParseProxyRoots([]byte(bad))
+		require.Error(t, err, bad)
+		assert.Empty(t, roots)
+	}
 }

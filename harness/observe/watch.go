@@ -19,40 +19,131 @@ const (
 	watchInterval = time.Second
 )
 
-// Watch looks at the certificate files of every replica until each has been
-// renewed twice and the first certificate has ended, or until limit has passed,
-// and then reads what was scraped in between. The observation is the one that was
-// made just before; the result is the same with the watch added.
+// Watch looks at the certificate files of every replica, and at what the targets
+// show in a handshake, until each certificate has been renewed twice and the first
+// one has ended, or until limit has passed, and then reads what was scraped in
+// between. Targets whose certificates outlive the limit are not waited for. The
+// observation is the one that was made just before; the result is the same with
+// the watch added.
 func (o *Observer) Watch(ctx context.Context, before Observation, limit time.Duration) (Observation, error) {
 	p := &pass{Observer: o, o: before}
-	watch := &Watch{From: time.Now().UTC()}
-	chain, roots := CertificateFiles(before)
-	seen := map[string]string{} // serial last seen, by pod
-	err := wait.For(ctx, fmt.Sprintf("%d rotations at every replica", Rotations), func(ctx context.Context) (bool, string, error) {
-		for _, r := range before.Replicas {
-			c, err := o.readCertificate(ctx, r.Pod, chain, roots)
-			if err != nil {
-				return false, "", err
-			}
-			if c.Serial != seen[r.Pod] {
-				seen[r.Pod] = c.Serial
-				watch.Certs = append(watch.Certs, Sighting{At: time.Now().UTC(), Pod: r.Pod, Certificate: *c})
-			}
+	w := &watching{pass: p, Watch: &Watch{From: time.Now().UTC()}, targets: p.probed()}
+	w.chain, w.roots = CertificateFiles(before)
+	deadline := w.From.Add(limit)
+	err := wait.For(ctx, fmt.Sprintf("%d rotations at every replica and target", Rotations), func(ctx context.Context) (bool, string, error) {
+		if err := w.look(ctx); err != nil {
+			return false, "", err
 		}
-		state := rotation(watch.Certs, before.Replicas, time.Now())
-		if state.hopeless(watch.From.Add(limit)) {
-			return false, state.text, wait.Stop(fmt.Errorf("within the %s that this run watches, no rotation can be seen", limit))
+		replicas, targets := w.states()
+		text := replicas.text
+		if targets.text != "" {
+			text += "; " + targets.text
 		}
-		return state.done, state.text, nil
+		if replicas.hopeless(deadline) {
+			return false, text, wait.Stop(fmt.Errorf("within the %s that this run watches, no rotation can be seen", limit))
+		}
+		return replicas.done && (targets.done || targets.hopeless(deadline)), text, nil
 	}, wait.Timeout(limit), wait.Interval(watchInterval))
-	watch.Ended = fmt.Sprintf("after %d rotations at every replica", Rotations)
+	w.Ended = fmt.Sprintf("after %d rotations at every replica", Rotations)
 	if err != nil {
-		watch.Ended = err.Error()
+		w.Ended = err.Error()
 	}
-	p.o.Watch = watch
-	p.readSpan(ctx, watch)
+	p.o.Watch = w.Watch
+	p.readSpan(ctx, w.Watch)
 	p.sort()
 	return p.o, ctx.Err()
+}
+
+// watching is a watch being made.
+type watching struct {
+	*pass
+	*Watch
+	chain, roots string // paths of the files
+	targets      []Expected
+	blind        bool // nobody can make a handshake with the targets
+}
+
+// look notes every certificate that was not there at the last look.
+func (w *watching) look(ctx context.Context) error {
+	for _, r := range w.pass.o.Replicas {
+		c, err := w.readCertificate(ctx, r.Pod, w.chain, w.roots)
+		if err != nil {
+			return err
+		}
+		if last, ok := lastOf(w.Certs, r.Pod); ok && last.Certificate.Serial == c.Serial {
+			continue
+		}
+		s := Sighting{At: time.Now().UTC(), Pod: r.Pod, Certificate: *c}
+		if s.Written, err = w.written(ctx, r.Pod); err != nil {
+			return err
+		}
+		if proxied(w.pass.o, r.Pod) {
+			used, err := w.proxyCertificates(ctx, w.namespace, r.Pod)
+			if err != nil {
+				return err
+			}
+			if len(used) == 1 {
+				s.Proxy = used[0].Serial
+			}
+		}
+		w.Certs = append(w.Certs, s)
+	}
+	return w.lookAtTargets(ctx)
+}
+
+// lookAtTargets makes a handshake with every target, which takes no certificate:
+// the target shows its own before it asks for the client's.
+func (w *watching) lookAtTargets(ctx context.Context) error {
+	stranger := w.clientPod(StrangerApp)
+	if stranger == nil || len(w.targets) == 0 || w.blind {
+		return nil // the check that wants it says that nobody looked
+	}
+	probes, err := w.askFrom(ctx, stranger, NoCertificate, w.targets, 1, "-kind", NoCertificate)
+	if err != nil {
+		w.blind = true
+		w.unread("the certificates of the targets by way of the client in the cluster", err)
+		return ctx.Err()
+	}
+	for _, x := range probes {
+		for _, a := range x.Attempts {
+			last, ok := lastOf(w.Shown, x.Pod)
+			if a.PeerSerial == "" || ok && last.Certificate.Serial == a.PeerSerial {
+				continue
+			}
+			w.Shown = append(w.Shown, Sighting{At: x.Started, Pod: x.Pod, Certificate: Certificate{
+				Serial: a.PeerSerial, URIs: []string{a.PeerURI}, NotBefore: a.PeerStarts, NotAfter: a.PeerEnds,
+			}})
+		}
+	}
+	return nil
+}
+
+// states are how far the replicas and the targets have come.
+func (w *watching) states() (replicas, targets rotationState) {
+	var names []string
+	for _, r := range w.pass.o.Replicas {
+		names = append(names, r.Pod)
+	}
+	replicas = rotation(w.Certs, names, time.Now())
+	names = nil
+	for _, s := range w.Shown {
+		if !slices.Contains(names, s.Pod) {
+			names = append(names, s.Pod)
+		}
+	}
+	targets = rotation(w.Shown, names, time.Now())
+	targets.done = targets.done || len(names) == 0 // none of them shows one
+	return replicas, targets
+}
+
+// lastOf is the newest sighting of a pod's certificate.
+func lastOf(all []Sighting, pod string) (Sighting, bool) {
+	for _, s := range slices.Backward(all) {
+		if s.Pod == pod {
+			return s, true
+		}
+	}
+	return Sighting{}, false
 }
 
 // rotationState is how far a rotation has come.
@@ -68,24 +159,24 @@ func (s rotationState) hopeless(deadline time.Time) bool {
 	return !s.next.IsZero() && s.next.After(deadline)
 }
 
-// rotation says how far the replicas have come.
-func rotation(sightings []Sighting, replicas []Replica, now time.Time) rotationState {
-	s := rotationState{done: len(replicas) > 0}
+// rotation says how far pods have come.
+func rotation(sightings []Sighting, pods []string, now time.Time) rotationState {
+	s := rotationState{done: len(pods) > 0}
 	var texts []string
-	for _, r := range replicas {
+	for _, pod := range pods {
 		var own []Certificate
 		for _, sighting := range sightings {
-			if sighting.Pod == r.Pod {
+			if sighting.Pod == pod {
 				own = append(own, sighting.Certificate)
 			}
 		}
 		if len(own) == 0 {
 			s.done = false
-			texts = append(texts, r.Pod+" has no certificate")
+			texts = append(texts, pod+" has no certificate")
 			continue
 		}
 		first, last := own[0], own[len(own)-1]
-		texts = append(texts, fmt.Sprintf("%s was renewed %d times, has serial %s, which ends at %s", r.Pod, len(own)-1, last.Serial, last.NotAfter.Format(time.DateTime)))
+		texts = append(texts, fmt.Sprintf("%s was renewed %d times, has serial %s, which ends at %s", pod, len(own)-1, last.Serial, last.NotAfter.Format(time.DateTime)))
 		if len(own)-1 < Rotations || !now.After(first.NotAfter) {
 			s.done = false
 		}

@@ -9,7 +9,7 @@ import (
 
 func TestRotationIsDoneAfterTwoRenewalsPastTheFirstEnd(t *testing.T) {
 	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	replicas := []Replica{{Pod: "a"}, {Pod: "b"}}
+	replicas := []string{"a", "b"}
 	sighting := func(pod, serial string, ends time.Duration) Sighting {
 		return Sighting{Pod: pod, Certificate: Certificate{Serial: serial, NotAfter: start.Add(ends)}}
 	}
@@ -36,7 +36,18 @@ func TestRotationIsDoneAfterTwoRenewalsPastTheFirstEnd(t *testing.T) {
 
 func TestRotationIsHopelessIfACertificateOutlivesTheWatch(t *testing.T) {
 	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	state := rotation([]Sighting{{Pod: "a", Certificate: Certificate{Serial: "1", NotAfter: start.Add(24 * time.Hour)}}}, []Replica{{Pod: "a"}}, start)
+	state := rotation([]Sighting{{Pod: "a", Certificate: Certificate{Serial: "1", NotAfter: start.Add(24 * time.Hour)}}}, []string{"a"}, start)
 	assert.True(t, state.hopeless(start.Add(2*time.Minute)))
 	assert.False(t, state.hopeless(start.Add(25*time.Hour)))
+}
+
+func TestTheTimesAtWhichFilesWereWrittenAreRead(t *testing.T) {
+	// As coreutils and as busybox print them; of a file that is not there stat prints
+	// nothing to standard output.
+	got := ParseWritten("2026-11-25 04:09:20.107666608 +0000 /etc/certs/key.pem\n2026-11-25 05:09:20 +0100 /a path/with spaces\nstat: cannot stat 'x'\n\n")
+	assert.Equal(t, map[string]time.Time{
+		"/etc/certs/key.pem":  time.Date(2026, 11, 25, 4, 9, 20, 107666608, time.UTC),
+		"/a path/with spaces": time.Date(2026, 11, 25, 4, 9, 20, 0, time.UTC),
+	}, got)
+	assert.Empty(t, ParseWritten(""))
 }

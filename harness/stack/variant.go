@@ -1,7 +1,7 @@
 package stack
 
 import (
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -15,8 +15,8 @@ import (
 type Variant struct {
 	// ScrapeInterval replaces the 30 s of the guide's ServiceMonitor.
 	ScrapeInterval time.Duration
-	// CertificateLifetime is what Prometheus' sidecar asks of the mesh's CA instead
-	// of 24 h. The agent renews at half of it.
+	// CertificateLifetime is what the sidecars of Prometheus and of productpage ask of
+	// the mesh's CA instead of 24 h. The agent renews at half of it.
 	CertificateLifetime time.Duration
 	// ProductpageReplicas is more than one, so that a target which answers for
 	// another can be told.
@@ -31,11 +31,8 @@ var Default = Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: 20 *
 // edits are the variant as changes of manifests.
 func (v Variant) edits() []manifests.Edit {
 	return []manifests.Edit{
-		manifests.OnlyKind("Prometheus", manifests.Set(fmt.Sprintf(`proxyMetadata:
-  OUTPUT_CERTS: /etc/istio-output-certs
-  SECRET_TTL: %s
-  SECRET_GRACE_PERIOD_RATIO_JITTER: "0"
-`, v.CertificateLifetime), "spec", "podMetadata", "annotations", "proxy.istio.io/config")),
+		manifests.OnlyKind("Prometheus", manifests.Set(
+			v.proxyConfig("OUTPUT_CERTS: /etc/istio-output-certs"), "spec", "podMetadata", "annotations", "proxy.istio.io/config")),
 		manifests.OnlyKind("ServiceMonitor", func(u *unstructured.Unstructured) {
 			endpoints, _, _ := unstructured.NestedSlice(u.Object, "spec", "endpoints")
 			for _, e := range endpoints {
@@ -48,7 +45,15 @@ func (v Variant) edits() []manifests.Edit {
 		manifests.OnlyKind("Deployment", func(u *unstructured.Unstructured) {
 			if u.GetName() == "productpage-v1" {
 				manifests.Set(v.ProductpageReplicas, "spec", "replicas")(u)
+				manifests.Set(v.proxyConfig(), "spec", "template", "metadata", "annotations", "proxy.istio.io/config")(u)
 			}
 		}),
 	}
+}
+
+// proxyConfig is the annotation that sets the lifetime of a pod's certificates,
+// with more variables of its sidecar beside it.
+func (v Variant) proxyConfig(variables ...string) string {
+	variables = append(variables, "SECRET_TTL: "+v.CertificateLifetime.String(), `SECRET_GRACE_PERIOD_RATIO_JITTER: "0"`)
+	return "proxyMetadata:\n  " + strings.Join(variables, "\n  ") + "\n"
 }

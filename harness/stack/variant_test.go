@@ -73,6 +73,7 @@ func TestTheVariantChangesNothingElse(t *testing.T) {
 		{"Prometheus/default", []string{"spec", "podMetadata", "annotations", "proxy.istio.io/config"}},
 		{"ServiceMonitor/productpage", []string{"spec", "endpoints"}},
 		{"Deployment/productpage-v1", []string{"spec", "replicas"}},
+		{"Deployment/productpage-v1", []string{"spec", "template", "metadata", "annotations", "proxy.istio.io/config"}},
 	} {
 		unstructured.RemoveNestedField(was[path.object].Object, path.fields...)
 		unstructured.RemoveNestedField(is[path.object].Object, path.fields...)

@@ -9,7 +9,10 @@ package conformance
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -24,6 +27,12 @@ type Check struct {
 	// Optional says that the check runs only if it is asked for by name: most
 	// subjects are not meant to hold it.
 	Optional bool
+	// Long says, of a check that makes a run much longer, how much: it runs only if
+	// it or its profile is asked for.
+	Long string
+	// Disrupts says what the check needs changed while it looks on; empty for a check
+	// that only reads.
+	Disrupts string
 	// Reads names what the check needs to see, by the beginnings of what
 	// [observe.Unread] calls it. If any of it was not read, the check cannot pass.
 	Reads []string
@@ -38,9 +47,14 @@ func Catalogue() []Check {
 		prometheusSidecarInjected, certificatesMounted, certificateIdentity, trafficNotIntercepted, monitorsAccepted,
 		targetsComplete, targetsUp, metricsQueryable, mutualTLSOnTheWire, unmeshedStillScraped,
 		plaintextRefused, noCertificateRefused, foreignCertificateRefused, identityAuthorized, sideDoorsKnown, strictSideDoors,
-		scraperCertificateRotated,
+		scraperCertificateRotated, targetCertificateRotated, rotationWithoutCAFile, rootRotated,
 		operatorRestartSurvived, sidecarRestartSurvived, controlPlaneOutageSurvived, workloadRolloutSurvived, prometheusRestartSurvived,
 	}
+}
+
+// Labels are what a check can be selected by.
+func (c Check) Labels() labels.Set {
+	return labels.Set{"id": c.ID, "profile": c.Profile, "level": string(c.Level), "disruptive": strconv.FormatBool(c.Disrupts != "")}
 }
 
 // Profiles lists the profiles in the order in which they run.
@@ -157,14 +171,15 @@ const (
 
 // Sources of evidence.
 const (
-	sourceAPI     = "Kubernetes API"
-	sourceTargets = "Prometheus, /api/v1/targets"
-	sourceConfig  = "Prometheus, /api/v1/status/config and /api/v1/scrape_pools"
-	sourceQuery   = "Prometheus, /api/v1/query"
-	sourceFiles   = "certificate files, Prometheus container"
-	sourceSockets = "/proc/net/tcp, Prometheus container"
-	sourceLog     = "access log of the target's proxy"
-	sourceCounter = "TLS counters of the target's proxy"
+	sourceAPI       = "Kubernetes API"
+	sourceTargets   = "Prometheus, /api/v1/targets"
+	sourceConfig    = "Prometheus, /api/v1/status/config and /api/v1/scrape_pools"
+	sourceQuery     = "Prometheus, /api/v1/query"
+	sourceFiles     = "certificate files, Prometheus container"
+	sourceSockets   = "/proc/net/tcp, Prometheus container"
+	sourceLog       = "access log of the target's proxy"
+	sourceHandshake = "TLS handshake with the target"
+	sourceCounter   = "TLS counters of the target's proxy"
 )
 
 // collections are what is listed whole. A check that needs one and does not have

@@ -39,6 +39,7 @@ func TestConformance(t *testing.T) {
 	assert.NoError(t, s.Admit())
 	s.judgeProfiles(t, profileSetup, profileScrape, profileRefusal)
 	assert.NoError(t, s.Watch())
+	assert.NoError(t, s.RotateRoot())
 	s.judgeProfiles(t, profileRotation)
 	assert.NoError(t, s.Disrupt())
 	s.judgeProfiles(t, profileResilience)

@@ -19,7 +19,10 @@ const (
 )
 
 // The disruptions that other checks need, by name.
-const OnlyPrometheus = "only-prometheus"
+const (
+	OnlyPrometheus = "only-prometheus"
+	WithoutCA      = "mtls-scrape-without-ca-file" // also the job of its targets
+)
 
 // controlPlaneAway is how long istiod is away: longer than it takes to notice,
 // and shorter than half of the 20 s that a certificate lives, which is the least
@@ -44,4 +47,13 @@ func OnlyPrometheusAdmitted(client klient.Client) (disrupt.Disruption, error) {
 		return disrupt.Disruption{}, err
 	}
 	return disrupt.Object(client, OnlyPrometheus, "a policy admits only Prometheus to productpage", objects[0]), nil
+}
+
+// WithoutCAFile is the monitor for which rotation-without-ca-file asks.
+func WithoutCAFile(client klient.Client) (disrupt.Disruption, error) {
+	objects, err := manifests.Read(manifests.Rotation)
+	if err != nil {
+		return disrupt.Disruption{}, err
+	}
+	return disrupt.Object(client, WithoutCA, "a second monitor of productpage has no caFile", objects[0]), nil
 }

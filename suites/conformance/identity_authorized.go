@@ -14,11 +14,12 @@ import (
 // proxy logged. On a cluster of our own such a policy is applied for a moment;
 // elsewhere the check judges the policies that are there.
 var identityAuthorized = Check{
-	ID:      "identity-authorized",
-	Title:   "Where a policy admits only Prometheus, it is served and another mesh identity gets 403",
-	Profile: profileRefusal,
-	Level:   reports.Extended,
-	Reads:   reads("authorization policies", "the mesh configuration", "the access log "),
+	ID:       "identity-authorized",
+	Title:    "Where a policy admits only Prometheus, it is served and another mesh identity gets 403",
+	Profile:  profileRefusal,
+	Level:    reports.Extended,
+	Disrupts: "an AuthorizationPolicy admits only Prometheus for a few seconds",
+	Reads:    reads("authorization policies", "the mesh configuration", "the access log "),
 	Assess: func(o *subject, f *finding) {
 		expected, _ := expect(o, f)
 		if len(expected) == 0 {

@@ -88,8 +88,10 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 // knownSerials are those of the certificates that a replica was seen to have.
 func knownSerials(o *subject, r observe.Replica) map[string]bool {
 	known := map[string]bool{}
-	if r.Certificate != nil && serial(r.Certificate.Serial) != "" {
-		known[serial(r.Certificate.Serial)] = true
+	for _, c := range []*observe.Certificate{r.Certificate, r.Renewed} {
+		if c != nil {
+			known[serial(c.Serial)] = true
+		}
 	}
 	for _, c := range r.ProxyCertificates {
 		known[serial(c.Serial)] = true

@@ -12,10 +12,11 @@ import (
 // scrape must succeed: a Prometheus that starts before its certificates are there
 // makes no scrape pool and does not try again by itself.
 var prometheusRestartSurvived = Check{
-	ID:      "prometheus-restart-survived",
-	Title:   "A replica that restarts scrapes again once it is ready, and the other misses no scrape",
-	Profile: profileResilience,
-	Level:   reports.Core,
+	ID:       "prometheus-restart-survived",
+	Title:    "A replica that restarts scrapes again once it is ready, and the other misses no scrape",
+	Profile:  profileResilience,
+	Level:    reports.Core,
+	Disrupts: "a replica of Prometheus is deleted",
 	Assess: survival{
 		disruption: PrometheusRestart,
 		bound:      "the restarted replica only, from its deletion until two intervals after it is ready",

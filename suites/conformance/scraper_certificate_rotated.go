@@ -35,8 +35,9 @@ var scraperCertificateRotated = Check{
 			f.unclear("no target is expected to be scraped over TLS, so no certificate is used")
 		}
 		for _, r := range o.Replicas {
-			assessScrapes(o, r, targets, f)
+			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
 			assessRenewals(o, r, targets, f)
+			assessWrites(o, r, f)
 		}
 	},
 }
@@ -64,9 +65,18 @@ func assessRenewals(o *subject, r observe.Replica, targets []observe.Expected, f
 		f.fail("the watch of %s ended before the first certificate did (%s): that the old one is no longer needed is not shown", r.Pod, first.NotAfter.Format(time.TimeOnly))
 		return
 	}
-	for _, s := range own {
-		f.saw(sourceFiles, r.Pod, "at %s serial %s, valid from %s to %s", s.At.Format(time.TimeOnly), s.Certificate.Serial,
-			s.Certificate.NotBefore.Format(time.TimeOnly), s.Certificate.NotAfter.Format(time.TimeOnly))
+	for i, s := range own {
+		text := "the proxy was not asked for its own"
+		switch rest := own[i:]; {
+		case s.Proxy == "":
+		case slices.ContainsFunc(rest, func(x observe.Sighting) bool { return serial(x.Certificate.Serial) == serial(s.Proxy) }):
+			text = "as in the proxy" // or the next one, if that came between the two looks
+		default:
+			f.fail("at %s the file of %s had serial %s and its proxy used %s: the sidecar does not write what it is issued", s.At.Format(time.TimeOnly), r.Pod, s.Certificate.Serial, s.Proxy)
+			continue
+		}
+		f.saw(sourceFiles, r.Pod, "at %s serial %s, valid from %s to %s; %s", s.At.Format(time.TimeOnly), s.Certificate.Serial,
+			s.Certificate.NotBefore.Format(time.TimeOnly), s.Certificate.NotAfter.Format(time.TimeOnly), text)
 	}
 	for _, e := range targets {
 		assessSerials(o, r, e, own, f)
@@ -105,61 +115,40 @@ func assessSerials(o *subject, r observe.Replica, e observe.Expected, own []obse
 	f.saw(sourceLog, podName(e), "%s came with serials %s", r.Pod, strings.Join(seen, ", "))
 }
 
-// assessScrapes reads what each scrape of the watch left: every sample 1, no gap
-// beyond the interval.
-func assessScrapes(o *subject, r observe.Replica, targets []observe.Expected, f *finding) {
-	i := slices.IndexFunc(o.Watch.Up, func(u observe.ReplicaUp) bool { return u.Pod == r.Pod })
-	if i < 0 {
-		f.unclear("what %s stored during the watch was not read", r.Pod)
+// assessWrites measures how torn a renewal is: the sidecar renames the key, the
+// chain and the root into place one by one, and Prometheus reads all three at every
+// scrape. A scrape in between would fail, once. It judges nothing: what was missed
+// is judged above.
+func assessWrites(o *subject, r observe.Replica, f *finding) {
+	torn, renewals := time.Duration(0), 0
+	for _, s := range o.Watch.Certs {
+		if s.Pod != r.Pod || len(s.Written) == 0 {
+			continue
+		}
+		var first, last time.Time
+		for _, file := range observe.NamedFiles(o.Observation) {
+			at, ok := s.Written[file.Path]
+			if !ok || file.Role == observe.RoleCA { // written only when it changes
+				continue
+			}
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+		renewals++
+		torn += last.Sub(first)
+	}
+	if renewals == 0 {
 		return
 	}
-	index := o.targetsOf(r)
-	up := indexSeries(o.Watch.Up[i].Series, seriesLabels)
-	for _, e := range targets {
-		var points []observe.Point
-		for _, s := range up.of(index, e, seriesLabels) {
-			points = append(points, s.Points...)
-		}
-		assessPoints(r.Pod, e, o.Watch, points, index.interval(e), f)
-	}
+	whole := o.Watch.To.Sub(o.Watch.From)
+	f.saw(sourceFiles, r.Pod, "key and chain were written within %s of each other, %d times (the clock of the file system ticks every %s): at %.2g of all moments, at most, a scrape could have read a pair that does not fit",
+		(torn / time.Duration(renewals)).Round(time.Microsecond), renewals, fileClock, (torn+time.Duration(renewals)*fileClock).Seconds()/whole.Seconds())
 }
 
-func assessPoints(replica string, e observe.Expected, w *observe.Watch, points []observe.Point, interval time.Duration, f *finding) {
-	if interval <= 0 {
-		f.unclear("%s does not say how often it has to scrape %s", replica, podName(e))
-		return
-	}
-	if len(points) == 0 {
-		f.fail("%s stored no sample of %s during the watch", replica, podName(e))
-		return
-	}
-	slices.SortFunc(points, func(a, b observe.Point) int { return a.At.Compare(b.At) })
-	limit := interval + scrapeTolerance(interval)
-	previous, largest := w.From, time.Duration(0)
-	var missed []string
-	for _, p := range points {
-		if p.Value != 1 {
-			missed = append(missed, p.At.Format("15:04:05.000"))
-		}
-		gap := p.At.Sub(previous)
-		largest = max(largest, gap)
-		if gap > limit {
-			f.fail("%s did not scrape %s for %s before %s, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), p.At.Format("15:04:05.000"), interval)
-		}
-		previous = p.At
-	}
-	if len(missed) > 0 {
-		f.fail("%d of %d scrapes of %s by %s failed: %s", len(missed), len(points), podName(e), replica, strings.Join(missed, ", "))
-		return
-	}
-	if gap := w.To.Sub(previous); gap > limit {
-		f.fail("%s did not scrape %s for the last %s of the watch, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), interval)
-	}
-	f.saw(sourceQuery, replica, "%d scrapes of %s in %s, each up, largest gap %s at an interval of %s", len(points), podName(e),
-		w.To.Sub(w.From).Round(time.Second), largest.Round(time.Millisecond), interval)
-}
-
-// scrapeTolerance is how late a scrape may be: Prometheus starts each on a ticker
-// of its own, and a busy machine delays it. Half an interval is less than a
-// scrape that was left out.
-func scrapeTolerance(interval time.Duration) time.Duration { return interval / 2 }
+// fileClock is how finely Linux dates a change of a file: once a tick, of which
+// there are 250 a second in the kernels of the distributions.
+const fileClock = 4 * time.Millisecond

@@ -2,9 +2,12 @@ package conformance
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -14,6 +17,7 @@ type Selection struct {
 	Check    *regexp.Regexp    // of IDs; nil means all
 	Profiles []string          // empty means all
 	Levels   []reports.Level   // empty means all
+	Labels   labels.Selector   // of [Check.Labels]; nil means all
 	Skip     map[string]string // reason, by ID
 }
 
@@ -45,6 +49,9 @@ func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
 			return nil, fmt.Errorf("there is no level %q: use core, extended or provisional", l)
 		}
 	}
+	if err := s.checkLabels(); err != nil {
+		return nil, err
+	}
 	var planned []Planned
 	runs := 0
 	for _, c := range catalogue {
@@ -63,6 +70,22 @@ func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
 	return planned, nil
 }
 
+// checkLabels fails if the selector names a label that no check has: it would
+// select nothing, or with "!=" everything.
+func (s Selection) checkLabels() error {
+	if s.Labels == nil {
+		return nil
+	}
+	known := Check{}.Labels()
+	requirements, _ := s.Labels.Requirements()
+	for _, r := range requirements {
+		if !known.Has(r.Key()) {
+			return fmt.Errorf("no check has a label %q: use %s", r.Key(), strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
+	return nil
+}
+
 // reason says why a check does not run.
 func (s Selection) reason(c Check) string {
 	switch {
@@ -74,6 +97,10 @@ func (s Selection) reason(c Check) string {
 		return "not selected: its profile is " + c.Profile
 	case len(s.Profiles) == 0 && s.Check == nil && c.Profile == profileResilience:
 		return "its profile disrupts shared parts: it runs only if asked for, with profile=" + c.Profile
+	case len(s.Profiles) == 0 && s.Check == nil && c.Long != "":
+		return c.Long + ": it runs only if asked for, by name or with profile=" + c.Profile
+	case s.Labels != nil && !s.Labels.Matches(c.Labels()):
+		return "not selected: its labels are " + c.Labels().String()
 	case len(s.Levels) > 0 && !slices.Contains(s.Levels, c.Level):
 		return "not selected: its level is " + string(c.Level)
 	}
@@ -88,6 +115,9 @@ func (s Selection) String() string {
 	}
 	if len(s.Profiles) > 0 {
 		parts = append(parts, "profile="+strings.Join(s.Profiles, ","))
+	}
+	if s.Labels != nil {
+		parts = append(parts, "label="+s.Labels.String())
 	}
 	for _, l := range s.Levels {
 		parts = append(parts, "level="+string(l))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -21,13 +22,21 @@ func ids(planned []Planned) []string {
 	return run
 }
 
-func TestEverythingThatDisruptsNothingRunsByDefault(t *testing.T) {
+func TestEverythingShortThatDisruptsNothingRunsByDefault(t *testing.T) {
 	planned, err := Selection{}.Plan(Catalogue())
 	require.NoError(t, err)
 	assert.Len(t, planned, len(Catalogue()), "every check is planned, run or not")
 	for _, p := range planned {
-		assert.Equal(t, p.Profile == profileResilience || p.Optional, p.Reason != "", p.ID)
+		assert.Equal(t, p.Profile == profileResilience || p.Optional || p.Long != "", p.Reason != "", p.ID)
 	}
+}
+
+func selector(text string) labels.Selector {
+	s, err := labels.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
 func TestASelectionNarrows(t *testing.T) {
@@ -37,8 +46,9 @@ func TestASelectionNarrows(t *testing.T) {
 	}{
 		"by ID":                {Selection{Check: regexp.MustCompile("^targets-")}, []string{"targets-complete", "targets-up"}},
 		"by ID, optional ones": {Selection{Check: regexp.MustCompile("strict-side")}, []string{"strict-side-doors"}},
-		"by profile":           {Selection{Profiles: []string{profileRotation}}, []string{"scraper-certificate-rotated"}},
+		"by profile":           {Selection{Profiles: []string{profileRotation}}, []string{"scraper-certificate-rotated", "target-certificate-rotated", "rotation-without-ca-file", "root-rotated"}},
 		"by level and profile": {Selection{Levels: []reports.Level{reports.Extended}, Profiles: []string{profileRefusal}}, []string{"identity-authorized", "side-doors-known"}},
+		"by label":             {Selection{Labels: selector("profile=refusal,disruptive=true")}, []string{"identity-authorized"}},
 		"less a skip list":     {Selection{Check: regexp.MustCompile("^targets-"), Skip: map[string]string{"targets-up": "known, ticket 7"}}, []string{"targets-complete"}},
 	} {
 		planned, err := c.selection.Plan(Catalogue())
@@ -57,11 +67,12 @@ func TestOnlyWhatTheSkipListTookOutIsReported(t *testing.T) {
 
 func TestAMisspeltSelectionIsNoGreenRun(t *testing.T) {
 	for want, s := range map[string]Selection{
-		"no check is selected":     {Check: regexp.MustCompile("^tagets")},
-		`no profile "scrap"`:       {Profiles: []string{"scrap"}},
-		`no level "basic"`:         {Levels: []reports.Level{"basic"}},
-		"is no check":              {Skip: map[string]string{"profile scrape": "x"}},
-		"no reason for targets-up": {Skip: map[string]string{"targets-up": ""}},
+		`no check has a label "colour"`: {Labels: selector("colour!=red")},
+		"no check is selected":          {Check: regexp.MustCompile("^tagets")},
+		`no profile "scrap"`:            {Profiles: []string{"scrap"}},
+		`no level "basic"`:              {Levels: []reports.Level{"basic"}},
+		"is no check":                   {Skip: map[string]string{"profile scrape": "x"}},
+		"no reason for targets-up":      {Skip: map[string]string{"targets-up": ""}},
 	} {
 		_, err := s.Plan(Catalogue())
 		assert.ErrorContains(t, err, want)

@@ -1,15 +1,12 @@
 package conformance
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/diagnosis"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
@@ -27,7 +24,7 @@ type Session struct {
 
 // NewSession plans a run. The error is the user's.
 func NewSession(r *run.Run) (*Session, error) {
-	selection := Selection{Check: r.Select, Profiles: r.Profiles, Skip: r.Skip}
+	selection := Selection{Check: r.Select, Profiles: r.Profiles, Labels: r.Labels, Skip: r.Skip}
 	for _, l := range r.Levels {
 		selection.Levels = append(selection.Levels, reports.Level(l))
 	}
@@ -109,99 +106,6 @@ func (s *Session) plans(profile string) bool {
 // runs reports whether a check runs.
 func (s *Session) runs(c Check) bool {
 	return slices.ContainsFunc(s.planned, func(p Planned) bool { return p.ID == c.ID && p.Reason == "" })
-}
-
-// Observe waits for the first scrapes and then looks once. That nothing is
-// scraped in time is for the checks to say.
-func (s *Session) Observe() error {
-	s.failed = s.run.Phase("first scrapes", func(ctx context.Context) (string, error) {
-		config, err := s.run.Stack.Cluster.REST()
-		if err != nil {
-			return "", err
-		}
-		if restored, err := disrupt.Restore(ctx, s.run.Stack.Client); err != nil {
-			return "", err
-		} else if len(restored) > 0 {
-			s.run.Terminal.Note("an earlier run had left disrupted, and this one restored: " + strings.Join(restored, ", "))
-		}
-		if s.observer, err = observe.NewObserver(config, stack.Namespace, "default"); err != nil {
-			return "", err
-		}
-		_, note := s.observer.Settle(ctx, s.run.Settle)
-		return note, nil
-	})
-	if s.failed != nil {
-		return s.failed
-	}
-	s.failed = s.run.Phase("observe", func(ctx context.Context) (note string, err error) {
-		s.observation, err = s.observer.Observe(ctx)
-		return fmt.Sprintf("%d requests to the API server", s.observation.Requests), err
-	})
-	s.describe()
-	return s.failed
-}
-
-// Admit looks on while a policy admits only Prometheus, if a check wants to know.
-// Only on a cluster that has a workload to show that another is not admitted.
-func (s *Session) Admit() error {
-	if s.failed != nil || !s.runs(identityAuthorized) {
-		return nil
-	}
-	d, err := OnlyPrometheusAdmitted(s.run.Stack.Client)
-	if err != nil {
-		return err
-	}
-	s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
-		var marks []observe.Mark
-		err := disrupt.While(ctx, d, marker(&marks), func(ctx context.Context) (err error) {
-			s.observation.Admission, err = s.observer.Admission(ctx, s.observation)
-			return err
-		})
-		if s.observation.Admission != nil {
-			s.observation.Admission.Marks = marks
-		}
-		return d.Title, err
-	})
-	s.describe()
-	return s.failed
-}
-
-// marker notes when each step of a disruption took effect.
-func marker(marks *[]observe.Mark) func(step string) {
-	return func(step string) { *marks = append(*marks, observe.Mark{At: time.Now().UTC(), Step: step}) }
-}
-
-// Watch looks on while certificates are renewed, if any check wants to know.
-func (s *Session) Watch() error {
-	if s.failed != nil || !s.plans(profileRotation) {
-		return nil
-	}
-	s.failed = s.run.Phase("watch", func(ctx context.Context) (note string, err error) {
-		s.observation, err = s.observer.Watch(ctx, s.observation, s.run.Watch)
-		return s.observation.Watch.Ended, err
-	})
-	s.describe()
-	return s.failed
-}
-
-// Disrupt brings the disruptions about that the planned checks ask for, one at a
-// time: a check's ID is the name of its disruption and "-survived".
-func (s *Session) Disrupt() error {
-	for _, d := range Disruptions(s.run.Stack.Client, stack.Namespace) {
-		wanted := func(p Planned) bool { return p.ID == d.Name+"-survived" && p.Reason == "" }
-		if s.failed != nil || !slices.ContainsFunc(s.planned, wanted) {
-			continue
-		}
-		s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
-			e, err := s.observer.Episode(ctx, d.Name, d.Title, s.run.Settle, func(ctx context.Context, mark func(string)) error {
-				return disrupt.Run(ctx, d, mark)
-			})
-			s.observation.Episodes = append(s.observation.Episodes, e)
-			return e.Settled, err
-		})
-	}
-	s.describe()
-	return s.failed
 }
 
 // describe fills in what the report says of the subject, and its timeline.

@@ -11,10 +11,11 @@ import (
 // workloadRolloutSurvived: every pod of the scraped workload is replaced. A pod
 // that ends or has only begun may fail to answer; one that is ready may not.
 var workloadRolloutSurvived = Check{
-	ID:      "workload-rollout-survived",
-	Title:   "No scrape of a ready pod is missed while the scraped workload is rolled out anew",
-	Profile: profileResilience,
-	Level:   reports.Core,
+	ID:       "workload-rollout-survived",
+	Title:    "No scrape of a ready pod is missed while the scraped workload is rolled out anew",
+	Profile:  profileResilience,
+	Level:    reports.Core,
+	Disrupts: "productpage is rolled out anew",
 	Assess: survival{
 		disruption: WorkloadRollout,
 		bound:      "old pods from the beginning of the rollout on, new pods until they are ready",

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
@@ -51,6 +52,7 @@ type Config struct {
 	Select      *regexp.Regexp    // IDs of the checks to run, nil for all
 	Profiles    []string          // profiles to run, empty for all
 	Levels      []string          // levels to run, empty for all
+	Labels      labels.Selector   // of the checks to run, nil for all
 	Skip        map[string]string // reasons for checks not to run, by ID
 	DryRun      bool              // say what would run
 	Observation string            // file to explain
@@ -109,6 +111,10 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	flags.Func("level", "run only these levels, separated by commas: core, extended, provisional", func(s string) error {
 		c.Levels = strings.Split(s, ",")
 		return nil
+	})
+	flags.Func("label", "run only the checks with these labels, as in disruptive=false,level!=extended", func(s string) (err error) {
+		c.Labels, err = labels.Parse(s)
+		return err
 	})
 	c.Skip = map[string]string{}
 	flags.Func("skip", "do not run a check: id=reason, which the report shows; may be repeated", func(s string) error {
@@ -246,6 +252,10 @@ func (c Config) Settings() map[string]string {
 	if c.Select != nil {
 		check = c.Select.String()
 	}
+	var label string
+	if c.Labels != nil {
+		label = c.Labels.String()
+	}
 	var skip []string
 	for _, id := range slices.Sorted(maps.Keys(c.Skip)) {
 		skip = append(skip, id+"="+c.Skip[id])
@@ -253,7 +263,7 @@ func (c Config) Settings() map[string]string {
 	return map[string]string{
 		"mode": string(c.Mode), "images": string(c.Images), "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(),
-		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "skip": strings.Join(skip, "; "),
+		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
 	}
 }

@@ -1,0 +1,109 @@
+package disrupt
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/e2e-framework/klient"
+	"sigs.k8s.io/e2e-framework/klient/k8s"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
+)
+
+// RootStep is one of the steps by which a mesh changes its root of trust. Each
+// must have reached every workload before the next is made: whoever lags behind
+// trusts too little, or shows what nobody trusts any more.
+type RootStep struct {
+	Name   string
+	Title  string
+	Roots  []*x509.Certificate // what every workload trusts in the end
+	Signer *x509.Certificate   // what issues certificates from then on
+	data   map[string][]byte   // of the Secret
+	settle []byte              // the roots to go back, or on, to if nothing more comes
+}
+
+// RootRotation gives the steps from the present root to a new one, in the order
+// that Istio accepts: it takes a bundle of roots only if that contains the present
+// one or is contained in it (pemBundleHasSubsetRelation in Istio's
+// pilot/pkg/bootstrap). The present roots are public; the keys are not looked at.
+func RootRotation(present []*x509.Certificate, next *mesh.CA) ([]RootStep, error) {
+	if len(present) != 1 {
+		return nil, fmt.Errorf("the mesh trusts %d roots; a rotation begins with one", len(present))
+	}
+	signer, err := next.SignerData()
+	if err != nil {
+		return nil, err
+	}
+	both := append(append([]*x509.Certificate{}, present...), next.Root)
+	from, to := mesh.PEM(present...), mesh.PEM(next.Root)
+	signer[mesh.RootCert] = mesh.PEM(both...)
+	return []RootStep{
+		{Name: "both-roots", Title: "the new root is trusted beside the old one", Roots: both, data: map[string][]byte{mesh.RootCert: mesh.PEM(both...)}, settle: from},
+		{Name: "new-signer", Title: "certificates are signed below the new root", Roots: both, Signer: next.Signer, data: signer, settle: to},
+		{Name: "new-root", Title: "the old root is no longer trusted", Roots: []*x509.Certificate{next.Root}, Signer: next.Signer, data: map[string][]byte{mesh.RootCert: to}},
+	}, nil
+}
+
+// Swap is what a rotation must not be: everything at once. Istio refuses it, and
+// if it did not, whoever lags behind would be cut off.
+func Swap(next *mesh.CA) (RootStep, error) {
+	data, err := next.SignerData()
+	if err != nil {
+		return RootStep{}, err
+	}
+	data[mesh.RootCert] = mesh.PEM(next.Root)
+	return RootStep{Name: "swap", Title: "root and signer are replaced at once", Roots: []*x509.Certificate{next.Root}, Signer: next.Signer, data: data}, nil
+}
+
+// Apply makes the step: istiod gets the new files.
+func (s RootStep) Apply(ctx context.Context, client klient.Client) error {
+	if err := patchCA(ctx, client, s.data, s.settle); err != nil {
+		return fmt.Errorf("giving istiod its new CA (%s): %w", s.Name, err)
+	}
+	return nil
+}
+
+func patchCA(ctx context.Context, client klient.Client, data map[string][]byte, settle []byte) error {
+	var undo any // null removes the annotation
+	if settle != nil {
+		undo = string(settle)
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{undoAnnotation: undo}}, "data": data})
+	if err != nil {
+		return err
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: mesh.CASecret, Namespace: mesh.RootNamespace}}
+	if err := client.Resources(mesh.RootNamespace).Patch(ctx, secret, k8s.Patch{PatchType: types.MergePatchType, Data: patch}); err != nil {
+		return err
+	}
+	return cluster.Refresh(ctx, client, mesh.RootNamespace, "app=istiod")
+}
+
+// restoreRoots brings a rotation that a killed run left half way to where it was
+// last complete.
+func restoreRoots(ctx context.Context, client klient.Client) (restored []string, err error) {
+	// Only what describes the Secret is asked for: its content is none of our business.
+	secret := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}}
+	err = client.Resources(mesh.RootNamespace).Get(ctx, mesh.CASecret, mesh.RootNamespace, secret)
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for a rotation of the root that an earlier run left half way: %w", err)
+	}
+	settle, ok := secret.Annotations[undoAnnotation]
+	if !ok {
+		return nil, nil
+	}
+	if err := patchCA(ctx, client, map[string][]byte{mesh.RootCert: []byte(settle)}, nil); err != nil {
+		return nil, fmt.Errorf("ending a rotation of the root that an earlier run left half way: %w", err)
+	}
+	return []string{"the mesh's root, of which a rotation was half way"}, nil
+}

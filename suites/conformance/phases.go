@@ -1,0 +1,203 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
+)
+
+// Observe waits for the first scrapes and then looks once. That nothing is
+// scraped in time is for the checks to say.
+func (s *Session) Observe() error {
+	s.failed = s.run.Phase("first scrapes", func(ctx context.Context) (string, error) {
+		config, err := s.run.Stack.Cluster.REST()
+		if err != nil {
+			return "", err
+		}
+		if restored, err := disrupt.Restore(ctx, s.run.Stack.Client); err != nil {
+			return "", err
+		} else if len(restored) > 0 {
+			s.run.Terminal.Note("an earlier run had left disrupted, and this one restored: " + strings.Join(restored, ", "))
+		}
+		if s.observer, err = observe.NewObserver(config, stack.Namespace, "default"); err != nil {
+			return "", err
+		}
+		_, note := s.observer.Settle(ctx, s.run.Settle)
+		return note, nil
+	})
+	if s.failed != nil {
+		return s.failed
+	}
+	s.failed = s.run.Phase("observe", func(ctx context.Context) (note string, err error) {
+		s.observation, err = s.observer.Observe(ctx)
+		return fmt.Sprintf("%d requests to the API server", s.observation.Requests), err
+	})
+	s.describe()
+	return s.failed
+}
+
+// Admit looks on while a policy admits only Prometheus, if a check wants to know.
+// Only on a cluster that has a workload to show that another is not admitted.
+func (s *Session) Admit() error {
+	if s.failed != nil || !s.runs(identityAuthorized) {
+		return nil
+	}
+	d, err := OnlyPrometheusAdmitted(s.run.Stack.Client)
+	if err != nil {
+		return err
+	}
+	s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
+		var marks []observe.Mark
+		err := disrupt.While(ctx, d, marker(&marks), func(ctx context.Context) (err error) {
+			s.observation.Admission, err = s.observer.Admission(ctx, s.observation)
+			return err
+		})
+		if s.observation.Admission != nil {
+			s.observation.Admission.Marks = marks
+		}
+		return d.Title, err
+	})
+	s.describe()
+	return s.failed
+}
+
+// marker notes when each step of a disruption took effect.
+func marker(marks *[]observe.Mark) func(step string) {
+	return func(step string) { *marks = append(*marks, observe.Mark{At: time.Now().UTC(), Step: step}) }
+}
+
+// Watch looks on while certificates are renewed, if any check wants to know: those
+// that the guide's monitor uses and, if asked to, those of a monitor without
+// caFile beside it.
+func (s *Session) Watch() error {
+	watched := []Check{scraperCertificateRotated, targetCertificateRotated, rotationWithoutCAFile}
+	if s.failed != nil || !slices.ContainsFunc(watched, s.runs) {
+		return nil
+	}
+	s.failed = s.run.Phase("watch", func(ctx context.Context) (note string, err error) {
+		watch := func(ctx context.Context) (err error) {
+			s.observation, err = s.observer.Watch(ctx, s.observation, s.run.Watch)
+			return err
+		}
+		if s.runs(rotationWithoutCAFile) && rotatesWithoutCAFile(s.observation) != crashes {
+			err = s.besideVariant(ctx, watch)
+		} else {
+			err = watch(ctx)
+		}
+		return s.observation.Watch.Ended, err
+	})
+	s.describe()
+	return s.failed
+}
+
+// besideVariant does some work while there is a second monitor, which has no
+// caFile.
+func (s *Session) besideVariant(ctx context.Context, work func(context.Context) error) error {
+	client := s.run.Stack.Client
+	d, err := WithoutCAFile(client)
+	if err != nil {
+		return err
+	}
+	var marks []observe.Mark
+	var variant *observe.Variant
+	err = disrupt.While(ctx, d, marker(&marks), func(ctx context.Context) error {
+		g, gctx := errgroup.WithContext(ctx)
+		before := s.observation
+		g.Go(func() error {
+			variant = s.observer.Variant(gctx, before, WithoutCA, func(ctx context.Context) error {
+				return cluster.Refresh(ctx, client, stack.Namespace, "operator.prometheus.io/name")
+			})
+			return nil
+		})
+		g.Go(func() error { return work(gctx) })
+		return g.Wait()
+	})
+	if variant != nil {
+		variant.Marks = marks
+		s.observation.WithoutCA = variant
+	}
+	return err
+}
+
+// RotateRoot has the mesh change its root of trust, if a check wants to know.
+func (s *Session) RotateRoot() error {
+	if s.failed != nil || !s.runs(rootRotated) {
+		return nil
+	}
+	s.failed = s.run.Phase("root-rotation", func(ctx context.Context) (string, error) {
+		steps, err := s.rootSteps(ctx)
+		if err != nil {
+			s.observation.RootRotation = &observe.RootRotation{Error: err.Error()}
+			return "", nil // that it cannot be done here is for the check to say
+		}
+		var marks []observe.Mark
+		s.observation.RootRotation, err = s.observer.RootRotation(ctx, s.observation, steps, marker(&marks))
+		if r := s.observation.RootRotation; r != nil {
+			r.Marks = marks
+		}
+		return "root A, then A and B, then signed below B, then root B", err
+	})
+	s.describe()
+	return s.failed
+}
+
+// rootSteps are those from the root that the mesh has to one that is made here.
+func (s *Session) rootSteps(ctx context.Context) ([]observe.RootStep, error) {
+	client := s.run.Stack.Client
+	present, err := mesh.Roots(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	next, err := mesh.NewCA()
+	if err != nil {
+		return nil, err
+	}
+	rotation, err := disrupt.RootRotation(present, next)
+	if err != nil {
+		return nil, err
+	}
+	var steps []observe.RootStep
+	for _, r := range rotation {
+		steps = append(steps, observe.RootStep{
+			Name: r.Name, Roots: r.Roots, Signer: r.Signer,
+			Apply: func(ctx context.Context) error {
+				if err := r.Apply(ctx, client); err != nil {
+					return err
+				}
+				// What the agents trust istiod by is in a ConfigMap that pods mount.
+				return cluster.Refresh(ctx, client, stack.Namespace, "")
+			},
+		})
+	}
+	return steps, nil
+}
+
+// Disrupt brings the disruptions about that the planned checks ask for, one at a
+// time: a check's ID is the name of its disruption and "-survived".
+func (s *Session) Disrupt() error {
+	for _, d := range Disruptions(s.run.Stack.Client, stack.Namespace) {
+		wanted := func(p Planned) bool { return p.ID == d.Name+"-survived" && p.Reason == "" }
+		if s.failed != nil || !slices.ContainsFunc(s.planned, wanted) {
+			continue
+		}
+		s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
+			e, err := s.observer.Episode(ctx, d.Name, d.Title, s.run.Settle, func(ctx context.Context, mark func(string)) error {
+				return disrupt.Run(ctx, d, mark)
+			})
+			s.observation.Episodes = append(s.observation.Episodes, e)
+			return e.Settled, err
+		})
+	}
+	s.describe()
+	return s.failed
+}

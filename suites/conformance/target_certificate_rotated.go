@@ -1,0 +1,115 @@
+package conformance
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// targetCertificateRotated is the other end of the scrape. A connection that is
+// kept alive outlives the certificate that it began with, on either side, so a
+// target's new certificate proves nothing until somebody makes a new handshake:
+// a client in the cluster does all the time, and Prometheus does whenever its own
+// certificate changes.
+var targetCertificateRotated = Check{
+	ID:      "target-certificate-rotated",
+	Title:   "The targets' certificates are renewed, shown in new handshakes, and no scrape is missed",
+	Profile: profileRotation,
+	Level:   reports.Core,
+	Reads:   reads("the up samples ", "the access log ", "the certificates of the targets "),
+	Assess: func(o *subject, f *finding) {
+		if o.Watch == nil {
+			f.unclear("nobody watched: a rotation takes time, one look does not show it")
+			return
+		}
+		expected, _ := expect(o, f)
+		if len(expected) == 0 {
+			return
+		}
+		wantReplicas(o, f)
+		targets := overTLS(expected)
+		if len(targets) == 0 {
+			f.unclear("no target is expected to be scraped over TLS, so none shows a certificate")
+		}
+		for _, e := range targets {
+			own := shownBy(o.Watch, podName(e))
+			if len(own) == 0 {
+				f.unclear("nobody made handshakes with %s during the watch: which certificate it shows is not known", podName(e))
+				continue
+			}
+			assessShown(o, e, own, f)
+		}
+		for _, r := range o.Replicas {
+			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
+		}
+	},
+}
+
+// shownBy are the certificates that a target showed, in order.
+func shownBy(w *observe.Watch, pod string) []observe.Sighting {
+	var own []observe.Sighting
+	for _, s := range w.Shown {
+		if s.Pod == pod {
+			own = append(own, s)
+		}
+	}
+	return own
+}
+
+// assessShown: enough renewals, past the first certificate's end, each with the
+// target's own name, and a handshake of every replica's after the first.
+func assessShown(o *subject, e observe.Expected, own []observe.Sighting, f *finding) {
+	first, last := own[0].Certificate, own[len(own)-1].Certificate
+	if renewals := len(own) - 1; renewals < observe.Rotations {
+		f.fail("the certificate of %s was renewed %d times in %s, %d were awaited: it still shows serial %s, valid to %s",
+			podName(e), renewals, o.Watch.To.Sub(o.Watch.From).Round(time.Second), observe.Rotations, last.Serial, last.NotAfter.Format(time.DateTime))
+		return
+	}
+	if !o.Watch.To.After(first.NotAfter) {
+		f.fail("the watch of %s ended before its first certificate did (%s): that the old one is no longer needed is not shown", podName(e), first.NotAfter.Format(time.TimeOnly))
+		return
+	}
+	identity := observe.IdentityOf(o.Observation, targetPod(o, e))
+	for _, s := range own {
+		c := s.Certificate
+		switch {
+		case identity == "":
+			f.unclear("the name that the mesh gives to %s is not known", podName(e))
+		case !slices.Contains(c.URIs, identity):
+			f.fail("at %s %s showed a certificate of %s, its own name is %s", s.At.Format(time.TimeOnly), podName(e), strings.Join(c.URIs, ", "), identity)
+		}
+		if s.At.After(c.NotAfter) {
+			f.fail("at %s %s showed a certificate that had ended at %s", s.At.Format(time.TimeOnly), podName(e), c.NotAfter.Format(time.TimeOnly))
+		}
+		f.saw(sourceHandshake, podName(e), "at %s serial %s, valid from %s to %s", s.At.Format(time.TimeOnly), c.Serial, c.NotBefore.Format(time.TimeOnly), c.NotAfter.Format(time.TimeOnly))
+	}
+	for _, r := range o.Replicas {
+		assessNewHandshake(o, r, e, own[1].At, f)
+	}
+}
+
+// assessNewHandshake: after the target had a new certificate, the replica came over
+// a new connection. It does so whenever its own certificate changes; its serial in
+// the target's log tells.
+func assessNewHandshake(o *subject, r observe.Replica, e observe.Expected, since time.Time, f *finding) {
+	i := slices.IndexFunc(o.Watch.Seen, func(p observe.ProxyTraffic) bool { return p.Pod == podName(e) })
+	if i < 0 {
+		f.unclear("what the proxy of %s saw during the watch was not read", podName(e))
+		return
+	}
+	for _, s := range o.Watch.Certs {
+		if s.Pod != r.Pod {
+			continue
+		}
+		uses := func(q observe.Request) bool { return serial(q.Serial) == serial(s.Certificate.Serial) }
+		j := slices.IndexFunc(o.Watch.Seen[i].Requests, uses) // its first use is a new handshake
+		if j >= 0 && o.Watch.Seen[i].Requests[j].At.After(since) && s.At.After(o.Watch.From.Add(time.Second)) {
+			f.saw(sourceLog, podName(e), "%s came over a new connection at %s, with its serial %s", r.Pod, o.Watch.Seen[i].Requests[j].At.Format(clock), s.Certificate.Serial)
+			return
+		}
+	}
+	f.unclear("%s made no new connection to %s that is known of since that had a new certificate at %s: its scrapes say nothing of it", r.Pod, podName(e), since.Format(time.TimeOnly))
+}
