@@ -1,110 +1,36 @@
 package conformance
 
 import (
-	"os"
+	"slices"
 	"testing"
 	"time"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
-// recorded is an observation of the real stack, set up as the guide says.
-const recorded = "testdata/good.json"
+// whole is everything that was seen of the real stack in order.
+func whole(testing.TB) observe.Observation { return recorded.Load(recorded.Good) }
 
-// good is the recorded observation, a copy for each test to spoil. What a recording
-// from before a collector existed lacks is filled in as that collector would.
+// good is of that the guide's set-up alone, as one looks at it and watches it: a
+// copy for each test to spoil.
 func good(t testing.TB) observe.Observation {
-	t.Helper()
-	content, err := os.ReadFile(recorded)
-	require.NoError(t, err)
-	o, err := observe.Decode(content)
-	require.NoError(t, err)
-	complete(&o)
-	return o
-}
-
-func complete(o *observe.Observation) {
-	if o.Mesh.TrustDomain == "" {
-		o.Mesh.RootNamespace, o.Mesh.TrustDomain, o.Mesh.MetricsMerging = "istio-system", "cluster.local", true
-	}
-	if len(o.Mesh.Roots) == 0 {
-		o.Mesh.Roots = o.Replicas[0].Certificate.Roots
-	}
-	if o.OtherPrometheuses == nil {
-		o.OtherPrometheuses = []monitoringv1.Prometheus{}
-	}
+	o := whole(t)
+	const beside = "mtls-scrape-unmeshed"
+	o.Admission, o.WithoutCA, o.RootRotation, o.Episodes = nil, nil, nil, nil
+	o.ServiceMonitors = slices.DeleteFunc(o.ServiceMonitors, func(m monitoringv1.ServiceMonitor) bool { return m.Name == beside })
 	for i := range o.Replicas {
-		completeReplica(*o, &o.Replicas[i])
+		o.Replicas[i].Targets = slices.DeleteFunc(o.Replicas[i].Targets, func(t observe.Target) bool { return t.Labels["job"] == beside })
 	}
-	for i := range o.Proxies {
-		p := &o.Proxies[i]
-		if !hasProbe(*o, observe.ForeignCertificate) {
-			p.After["fail_verify_error"] = p.Before["fail_verify_error"] + 5
-		}
+	for i := range o.Watch.Up {
+		o.Watch.Up[i].Series = slices.DeleteFunc(o.Watch.Up[i].Series, func(s observe.Series) bool { return s.Labels["job"] != "productpage" })
 	}
-	completeProbes(o)
-}
-
-func completeReplica(o observe.Observation, r *observe.Replica) {
-	if r.Configuration == "" {
-		r.Configuration = "global:\n  scrape_interval: 30s\nscrape_configs:\n" +
-			"- job_name: serviceMonitor/default/productpage/0\n  scheme: https\n  tls_config:\n" +
-			"    ca_file: /etc/prom-certs/root-cert.pem\n    cert_file: /etc/prom-certs/cert-chain.pem\n    key_file: /etc/prom-certs/key.pem\n    insecure_skip_verify: true\n"
-	}
-	if len(r.Files) == 0 {
-		for _, n := range observe.UsedFiles(o) {
-			r.Files = append(r.Files, observe.File{Path: n.Path, Role: n.Role, Mode: "0644", Owner: "1337:1337", Size: 1100})
-		}
-	}
-	if len(r.Sockets) == 0 {
-		own := observe.FindPod(o, "default", r.Pod).Status.PodIP
-		for _, e := range observe.ExpectedTargets(o) {
-			r.Sockets = append(r.Sockets, observe.Socket{Local: own + ":40000", Remote: e.Address, UID: 65534})
-		}
-		// The agent asks Prometheus for its health, and speaks to istiod.
-		r.Sockets = append(r.Sockets,
-			observe.Socket{Local: own + ":40001", Remote: own + ":9090", UID: 1337},
-			observe.Socket{Local: own + ":40002", Remote: "10.96.0.20:15012", UID: 1337})
-	}
-	if len(r.ProxyCertificates) == 0 {
-		r.ProxyCertificates = []observe.ProxyCertificate{{Serial: r.Certificate.Serial, URI: r.Certificate.URIs[0], NotAfter: r.Certificate.NotAfter}}
-	}
-}
-
-func completeProbes(o *observe.Observation) {
-	foreign, doorsTried := hasProbe(*o, observe.ForeignCertificate), hasProbe(*o, observe.SideDoor)
-	expected := observe.ExpectedTargets(*o)
-	for _, e := range overTLS(expected) {
-		if !foreign {
-			o.Probes = append(o.Probes, observe.Probe{
-				Kind: observe.ForeignCertificate, Pod: podName(e), Port: e.Port, Path: e.Path, Via: "the client in the cluster",
-				Attempts: repeat(5, observe.Attempt{Error: "remote error: tls: unknown certificate authority"}),
-			})
-		}
-	}
-	if !doorsTried {
-		for _, d := range doors(&subject{Observation: *o}, expected) {
-			o.Probes = append(o.Probes, observe.Probe{
-				Kind: observe.SideDoor, Pod: d.pod, Port: d.port, Path: "/stats/prometheus", Via: "the API server's pod proxy",
-				Attempts: []observe.Attempt{{Answered: true, Code: 200, Bytes: 4000}},
-			})
-		}
-	}
-}
-
-func hasProbe(o observe.Observation, kind string) bool {
-	for _, p := range o.Probes {
-		if p.Kind == kind {
-			return true
-		}
-	}
-	return false
+	return o
 }
 
 func repeat(n int, a observe.Attempt) []observe.Attempt {
@@ -127,19 +53,25 @@ type spoilt struct {
 // of each spoilt one what it must.
 func examine(t *testing.T, c Check, cases []spoilt) {
 	t.Helper()
-	r := c.Judge(good(t))
+	examineFrom(t, c, good, cases)
+}
+
+// examineFrom is examine with another observation to begin with.
+func examineFrom(t *testing.T, c Check, from func(testing.TB) observe.Observation, cases []spoilt) {
+	t.Helper()
+	r := c.Judge(from(t))
 	require.Equal(t, reports.Pass, r.Verdict, "of the good observation: %s", r.Reason)
 	require.NotEmpty(t, r.Evidence)
 	require.Empty(t, r.Reason)
-	examineCases(t, c, cases)
+	examineCases(t, c, from, cases)
 }
 
-func examineCases(t *testing.T, c Check, cases []spoilt) {
+func examineCases(t *testing.T, c Check, from func(testing.TB) observe.Observation, cases []spoilt) {
 	t.Helper()
 	seen := map[reports.Verdict]bool{}
 	for _, s := range cases {
 		t.Run(s.name, func(t *testing.T) {
-			o := good(t)
+			o := from(t)
 			s.change(&o)
 			r := c.Judge(o)
 			require.Equal(t, s.verdict, r.Verdict, r.Reason)

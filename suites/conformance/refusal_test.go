@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	securityv1beta1 "istio.io/api/security/v1beta1"
@@ -88,7 +87,7 @@ func TestIdentityAuthorized(t *testing.T) {
 			change(o)
 		}
 	}
-	examineCases(t, identityAuthorized, append(targetsOpen(), []spoilt{
+	examineCases(t, identityAuthorized, good, append(targetsOpen(), []spoilt{
 		{"a policy for Prometheus only, with 200 for it and 403 for another, passes", onlyPrometheus, reports.Pass, ""},
 		{"another identity that is served fails", with(func(o *observe.Observation) {
 			probeFor(o, observe.OtherIdentity).Attempts[1].Code = 200
@@ -126,6 +125,28 @@ func TestIdentityAuthorized(t *testing.T) {
 	}...))
 }
 
+func TestIdentityAuthorizedWhileAPolicyIsThereForAMoment(t *testing.T) {
+	admission := func(o *observe.Observation) *observe.Admission { return o.Admission }
+	examineFrom(t, identityAuthorized, whole, []spoilt{
+		{"another identity that is served fails", func(o *observe.Observation) {
+			admission(o).Probes[0].Attempts[0].Code = 200
+		}, reports.Fail, "answered another mesh identity with HTTP 200"},
+		{"Prometheus that is denied fails", func(o *observe.Observation) {
+			for i := range admission(o).Traffic[0].Requests {
+				if q := &admission(o).Traffic[0].Requests[i]; q.Code == 200 {
+					q.Code, q.Details = 403, "rbac_access_denied_matched_policy[none]"
+				}
+			}
+		}, reports.Fail, "denied spiffe://" + prometheusPrincipal},
+		{"a policy that came to nothing is inconclusive", func(o *observe.Observation) {
+			admission(o).Error = "there was nobody to ask"
+		}, reports.Inconclusive, "while a policy admitted only Prometheus, there was nobody to ask"},
+		{"a target that nobody asked is inconclusive", func(o *observe.Observation) {
+			admission(o).Probes = admission(o).Probes[1:]
+		}, reports.Inconclusive, "with another certificate of the mesh"},
+	})
+}
+
 func TestSideDoorsKnown(t *testing.T) {
 	examineSome(t, sideDoorsKnown, append(targetsOpen(), sideDoorDoubts()...))
 	o := good(t)
@@ -150,7 +171,7 @@ func TestStrictSideDoors(t *testing.T) {
 			}
 		}
 	}
-	examineCases(t, strictSideDoors, append(targetsOpen(), append(sideDoorDoubts(), []spoilt{
+	examineCases(t, strictSideDoors, good, append(targetsOpen(), append(sideDoorDoubts(), []spoilt{
 		{"the guide's set-up does not hold it", func(*observe.Observation) {}, reports.Fail, "bytes by plain HTTP, without mTLS"},
 		{"closed doors pass", closed, reports.Pass, ""},
 	}...)...))
@@ -196,40 +217,4 @@ func examineSome(t *testing.T, c Check, cases []spoilt) {
 		o.Replicas = o.Replicas[1:]
 		require.Equal(t, reports.Fail, c.Judge(o).Verdict)
 	})
-}
-
-func TestScraperCertificateRotated(t *testing.T) {
-	first := func(o *observe.Observation) string { return o.Watch.Up[0].Pod }
-	examine(t, scraperCertificateRotated, append(targetsOpen(), []spoilt{
-		{"a missed scrape fails", func(o *observe.Observation) {
-			o.Watch.Up[0].Series[0].Points[2].Value = 0
-		}, reports.Fail, "failed: "},
-		{"a scrape that was left out fails", func(o *observe.Observation) {
-			s := &o.Watch.Up[0].Series[0]
-			s.Points = append(s.Points[:3], s.Points[5:]...)
-		}, reports.Fail, "did not scrape"},
-		{"scrapes that stop fail", func(o *observe.Observation) {
-			o.Watch.Up[0].Series[0].Points = o.Watch.Up[0].Series[0].Points[:3]
-		}, reports.Fail, "of the watch, its interval is"},
-		{"too few renewals fail", func(o *observe.Observation) {
-			var kept []observe.Sighting
-			for _, s := range o.Watch.Certs {
-				if s.Pod != first(o) || len(kept) == 0 {
-					kept = append(kept, s)
-				}
-			}
-			o.Watch.Certs = kept
-		}, reports.Fail, "was renewed 0 times"},
-		{"a watch that ended before the first certificate fails", func(o *observe.Observation) {
-			o.Watch.Certs[0].Certificate.NotAfter = o.Watch.To.Add(time.Minute)
-		}, reports.Fail, "ended before the first certificate did"},
-		{"new files that the targets never saw fail", func(o *observe.Observation) {
-			for i := range o.Watch.Seen[0].Requests {
-				o.Watch.Seen[0].Requests[i].Serial = "1"
-			}
-		}, reports.Fail, "saw none of the certificates"},
-		{"a proxy that was not read is inconclusive", func(o *observe.Observation) { o.Watch.Seen = nil }, reports.Inconclusive, "saw during the watch was not read"},
-		{"samples that were not read are inconclusive", func(o *observe.Observation) { o.Watch.Up = nil }, reports.Inconclusive, "stored during the watch was not read"},
-		{"no watch is inconclusive", func(o *observe.Observation) { o.Watch = nil }, reports.Inconclusive, "nobody watched"},
-	}...))
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func TestMutualTLSOnTheWire(t *testing.T) {
 		return func(o *observe.Observation) {
 			p := proxyFor(o, firstTarget(o))
 			for i := range p.Requests {
-				if p.Requests[i].Peer != "" && serial(p.Requests[i].Serial) == serial(replica(o).Certificate.Serial) {
+				if host, _, _ := net.SplitHostPort(p.Requests[i].Remote); host == firstReplicaPod(o).Status.PodIP {
 					change(o, &p.Requests[i])
 				}
 			}
@@ -190,7 +191,7 @@ func TestUnmeshedStillScraped(t *testing.T) {
 	r := unmeshedStillScraped.Judge(good(t))
 	require.Equal(t, reports.Skip, r.Verdict)
 	require.Contains(t, r.Reason, "without a sidecar in plain text")
-	examineCases(t, unmeshedStillScraped, append(targetsOpen(), []spoilt{
+	examineCases(t, unmeshedStillScraped, good, append(targetsOpen(), []spoilt{
 		{"a workload without a sidecar that is up passes", func(o *observe.Observation) { withUnmeshed(o) }, reports.Pass, ""},
 		{"one that is down fails", func(o *observe.Observation) {
 			x := withUnmeshed(o)

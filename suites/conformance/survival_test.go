@@ -1,9 +1,6 @@
 package conformance
 
 import (
-	"compress/gzip"
-	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,22 +12,6 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
-
-// disrupted is what was seen of the real stack while every disruption was brought
-// about.
-func disrupted(t *testing.T) observe.Observation {
-	t.Helper()
-	file, err := os.Open("testdata/resilience.json.gz")
-	require.NoError(t, err)
-	defer file.Close()
-	reader, err := gzip.NewReader(file)
-	require.NoError(t, err)
-	content, err := io.ReadAll(reader)
-	require.NoError(t, err)
-	o, err := observe.Decode(content)
-	require.NoError(t, err)
-	return o
-}
 
 // resilience lists the checks with their episodes.
 func resilience(o *observe.Observation) map[string]*observe.Episode {
@@ -49,7 +30,7 @@ func checkNamed(t *testing.T, id string) Check {
 }
 
 func TestEveryDisruptionOfTheRealStackWasSurvived(t *testing.T) {
-	o := disrupted(t)
+	o := whole(t)
 	episodes := resilience(&o)
 	require.Len(t, episodes, len(Disruptions(nil, "default")), "each disruption was recorded")
 	for id := range episodes {
@@ -77,9 +58,9 @@ func lasting(e *observe.Episode) *observe.Series {
 }
 
 func TestAScrapeMissedDuringADisruptionIsFound(t *testing.T) {
-	recorded := disrupted(t)
+	recorded := whole(t)
 	for id := range resilience(&recorded) {
-		o := disrupted(t)
+		o := whole(t)
 		e := resilience(&o)[id]
 		s := lasting(e)
 		if s == nil { // every target was replaced
@@ -93,7 +74,7 @@ func TestAScrapeMissedDuringADisruptionIsFound(t *testing.T) {
 }
 
 func TestAScrapeThatWasNotMadeIsFound(t *testing.T) {
-	o := disrupted(t)
+	o := whole(t)
 	s := lasting(resilience(&o)["control-plane-outage-survived"])
 	s.Points = slices.Delete(s.Points, 2, 4)
 	result := controlPlaneOutageSurvived.Judge(o)
@@ -102,7 +83,7 @@ func TestAScrapeThatWasNotMadeIsFound(t *testing.T) {
 }
 
 func TestAReadyPodMustBeScrapedDuringARollout(t *testing.T) {
-	o := disrupted(t)
+	o := whole(t)
 	e := resilience(&o)["workload-rollout-survived"]
 	for i := range e.Pods {
 		if e.Pods[i].After && !e.Pods[i].Before {
@@ -114,7 +95,7 @@ func TestAReadyPodMustBeScrapedDuringARollout(t *testing.T) {
 }
 
 func TestAReplicaThatNeverScrapesAgainIsFound(t *testing.T) {
-	o := disrupted(t)
+	o := whole(t)
 	e := resilience(&o)["prometheus-restart-survived"]
 	for i := range e.Up {
 		if e.Up[i].Pod == "prometheus-default-0" {
@@ -132,9 +113,9 @@ func TestADisruptionThatDidNotComeAboutProvesNothing(t *testing.T) {
 		"nothing was read": func(_ *observe.Observation, e *observe.Episode) { e.Up = nil },
 		"no mark was made": func(_ *observe.Observation, e *observe.Episode) { e.Marks = nil },
 	} {
-		recorded := disrupted(t)
+		recorded := whole(t)
 		for id := range resilience(&recorded) {
-			o := disrupted(t)
+			o := whole(t)
 			spoil(&o, resilience(&o)[id])
 			assert.Equal(t, reports.Inconclusive, checkNamed(t, id).Judge(o).Verdict, "%s, %s", id, name)
 		}
@@ -142,7 +123,7 @@ func TestADisruptionThatDidNotComeAboutProvesNothing(t *testing.T) {
 }
 
 func TestScrapesThatDoNotComeBackAreFound(t *testing.T) {
-	o := disrupted(t)
+	o := whole(t)
 	for id, e := range resilience(&o) {
 		e.Recovered, e.Settled = false, "timed out"
 		assert.Equal(t, reports.Fail, checkNamed(t, id).Judge(o).Verdict, id)

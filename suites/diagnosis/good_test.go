@@ -1,25 +1,26 @@
 package diagnosis
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
-// loadGood is an observation of the real stack in order.
-func loadGood(t testing.TB) observe.Observation {
-	t.Helper()
-	content, err := os.ReadFile("testdata/good.json")
-	require.NoError(t, err)
-	o, err := observe.Decode(content)
-	require.NoError(t, err)
+// loadGood is the guide's set-up in order, as it was seen on the real stack.
+func loadGood(testing.TB) observe.Observation {
+	o := recorded.Load(recorded.Good)
+	const beside = "mtls-scrape-unmeshed" // not the guide's
+	o.ServiceMonitors = slices.DeleteFunc(o.ServiceMonitors, func(m monitoringv1.ServiceMonitor) bool { return m.Name == beside })
+	for i := range o.Replicas {
+		o.Replicas[i].Targets = slices.DeleteFunc(o.Replicas[i].Targets, func(t observe.Target) bool { return t.Labels["job"] == beside })
+	}
 	return o
 }
 

@@ -1,8 +1,6 @@
 package diagnosis
 
 import (
-	"compress/gzip"
-	"io"
 	"os"
 	"testing"
 
@@ -10,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
@@ -25,25 +24,20 @@ func TestRecordedFaults(t *testing.T) {
 		"service-port-missing":         "targets-complete",
 		"insecure-skip-verify-missing": "targets-up",
 	} {
-		causes := Diagnose(recorded(t, code), failedCheck(check))[check]
+		causes := Diagnose(load(t, code), failedCheck(check))[check]
 		assert.Equal(t, []string{code}, codes(causes))
 		if len(causes) > 0 {
 			assert.Equal(t, reports.Certain, causes[0].Confidence, code)
 		}
 	}
-	assert.Empty(t, Diagnose(recorded(t, "good-earlier"), failedCheck(allChecks...)))
+	assert.Empty(t, Diagnose(load(t, "good-earlier"), failedCheck(allChecks...)))
 }
 
-func recorded(t *testing.T, name string) observe.Observation {
+func load(t *testing.T, name string) observe.Observation {
 	t.Helper()
-	file, err := os.Open("testdata/" + name + ".json.gz")
+	content, err := os.ReadFile("testdata/" + name + ".json.gz")
 	require.NoError(t, err)
-	defer file.Close()
-	reader, err := gzip.NewReader(file)
-	require.NoError(t, err)
-	content, err := io.ReadAll(reader)
-	require.NoError(t, err)
-	o, err := observe.Decode(content)
+	o, err := recorded.Unpack(content)
 	require.NoError(t, err)
 	return o
 }
