@@ -17,6 +17,7 @@ CHECK   ?=
 PROFILE ?=
 LEVEL   ?=
 LABEL   ?=
+REPEAT  ?=
 SKIP    ?=
 DRY_RUN ?=
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -30,7 +31,7 @@ LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Co
 OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(CONFIG),-config=$(CONFIG)) \
-	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) $(if $(LABEL),-label='$(LABEL)') \
+	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) $(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) \
 	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 ##@ The main job
@@ -95,9 +96,10 @@ help: ## Show this help
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
 		KEEP    'leave the cluster when the run ends' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
-		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience' \
+		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \
 		LEVEL   'run only these levels: core,extended,provisional' \
 		LABEL   'run only checks with these labels (id, profile, level, disruptive), as in disruptive=false' \
+		REPEAT  'judge the same cluster so many times, to see whether a good one ever fails' \
 		SKIP    'do not run a check: id=reason' \
 		DRY_RUN 'say what would run, and why the rest would not' \
 		CLUSTER 'name of the cluster, beginning with mtls-scrape-' \

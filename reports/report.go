@@ -113,6 +113,9 @@ type Report struct {
 	// Timeline holds what happened while the run watched, by time: it is what shows
 	// that a scrape was lost at the very moment a certificate changed.
 	Timeline []Event `json:"timeline"`
+	// Repetitions are there if the subject was judged more than once. Checks then have
+	// the worst of their verdicts.
+	Repetitions *Repetitions `json:"repetitions,omitempty"`
 }
 
 // Suite identifies the code that judged.

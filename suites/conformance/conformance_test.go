@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
 	"sigs.k8s.io/e2e-framework/pkg/features"
 
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
 
@@ -27,44 +27,51 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// TestConformance observes the subject and judges it: once as it stands, once
-// more after its certificates were watched for a while, and, if asked to, while
-// parts of it are taken away.
+// TestConformance looks at the subject and judges it, step by step, or as often as
+// it was asked to.
 func TestConformance(t *testing.T) {
 	s := current
-	if s.run.Mode == run.Up {
+	switch {
+	case s.run.Mode == run.Up:
 		return // the cluster was asked for, not a verdict
+	case s.run.Repeat > 1:
+		results, err := s.Repeat()
+		assert.NoError(t, err)
+		for _, r := range results {
+			s.feature(t, Check{ID: r.ID, Profile: r.Profile, Level: r.Level}, func() reports.Check { return r })
+		}
+		return
 	}
-	assert.NoError(t, s.Observe())
-	assert.NoError(t, s.Admit())
-	s.judgeProfiles(t, profileSetup, profileScrape, profileRefusal)
-	assert.NoError(t, s.Watch())
-	assert.NoError(t, s.RotateRoot())
-	s.judgeProfiles(t, profileRotation)
-	assert.NoError(t, s.Disrupt())
-	s.judgeProfiles(t, profileResilience)
+	for _, step := range s.steps() {
+		for _, look := range step.looks {
+			assert.NoError(t, look())
+		}
+		s.judgeProfiles(t, step.profiles...)
+	}
 	if s.observer != nil {
-		assert.NoError(t, observe.Write(filepath.Join(s.run.OutDir(), "observations", "conformance.json"), s.observation))
+		assert.NoError(t, s.keep("conformance"))
 	}
 }
 
-// judgeProfiles runs the planned checks of some profiles as features. Each is one
-// assessment, which records its own verdict, so that nothing depends on what the
-// framework keeps of it.
+// judgeProfiles runs the planned checks of some profiles.
 func (s *Session) judgeProfiles(t *testing.T, profiles ...string) {
-	for _, profile := range profiles {
-		for _, p := range s.planned {
-			if p.Profile != profile || p.Reason != "" && !p.Skipped {
-				continue
-			}
-			s.run.Env.Test(t, features.New(p.ID).
-				WithLabel("profile", p.Profile).
-				WithLabel("level", string(p.Level)).
-				Assess("holds", func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
-					s.run.Record(t, s.judge(p))
-					return ctx
-				}).
-				Feature())
+	for _, p := range s.planned {
+		if slices.Contains(profiles, p.Profile) && (p.Reason == "" || p.Skipped) {
+			s.feature(t, p.Check, func() reports.Check { return s.judge(p) })
 		}
 	}
+}
+
+// feature runs a check as a feature of the framework. It is one assessment, which
+// records its own verdict, so that nothing depends on what the framework keeps of
+// it.
+func (s *Session) feature(t *testing.T, c Check, judge func() reports.Check) {
+	s.run.Env.Test(t, features.New(c.ID).
+		WithLabel("profile", c.Profile).
+		WithLabel("level", string(c.Level)).
+		Assess("holds", func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
+			s.run.Record(t, judge())
+			return ctx
+		}).
+		Feature())
 }

@@ -16,6 +16,23 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 )
 
+// step is a part of a run: something is looked at, and then profiles can be judged.
+type step struct {
+	looks    []func() error
+	profiles []string
+}
+
+// steps are those of a run, in their order: the subject as it stands, once more
+// after its certificates were watched for a while, and, if asked to, while parts of
+// it are taken away.
+func (s *Session) steps() []step {
+	return []step{
+		{[]func() error{s.Observe, s.Admit}, []string{profileSetup, profileScrape, profileRefusal}},
+		{[]func() error{s.Watch, s.RotateRoot}, []string{profileRotation}},
+		{[]func() error{s.Disrupt}, []string{profileResilience}},
+	}
+}
+
 // Observe waits for the first scrapes and then looks once. That nothing is
 // scraped in time is for the checks to say.
 func (s *Session) Observe() error {

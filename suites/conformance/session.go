@@ -25,6 +25,9 @@ type Session struct {
 // NewSession plans a run. The error is the user's.
 func NewSession(r *run.Run) (*Session, error) {
 	selection := Selection{Check: r.Select, Profiles: r.Profiles, Labels: r.Labels, Skip: r.Skip}
+	if slices.Equal(r.Profiles, []string{"all"}) {
+		selection.Profiles = Profiles()
+	}
 	for _, l := range r.Levels {
 		selection.Levels = append(selection.Levels, reports.Level(l))
 	}
@@ -96,11 +99,6 @@ func (s *Session) judge(p Planned) reports.Check {
 	}
 	result.DurationSeconds = time.Since(start).Seconds()
 	return result
-}
-
-// plans reports whether a check of the profile runs.
-func (s *Session) plans(profile string) bool {
-	return slices.ContainsFunc(s.planned, func(p Planned) bool { return p.Profile == profile && p.Reason == "" })
 }
 
 // runs reports whether a check runs.

@@ -48,6 +48,7 @@ type Config struct {
 	Cache   string        // folder for artefacts
 	Settle  time.Duration // how long to wait for the first scrapes
 	Watch   time.Duration // how long to watch for rotations
+	Repeat  int           // how often to judge the subject
 
 	Select      *regexp.Regexp    // IDs of the checks to run, nil for all
 	Profiles    []string          // profiles to run, empty for all
@@ -100,11 +101,12 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	c.Settle, c.Watch = time.Minute, 2*time.Minute
 	flags.Var((*span)(&c.Settle), "settle", "how long to wait for the first scrapes before judging")
 	flags.Var((*span)(&c.Watch), "watch", "how long to watch for certificate rotations")
+	flags.IntVar(&c.Repeat, "repeat", 1, "how often to judge the subject on one cluster: shows whether good ones ever fail")
 	flags.Func("check", "run only the checks whose ID matches this regular expression", func(s string) (err error) {
 		c.Select, err = regexp.Compile(s)
 		return err
 	})
-	flags.Func("profile", "run only these profiles, separated by commas", func(s string) error {
+	flags.Func("profile", "run only these profiles, separated by commas, or all of them", func(s string) error {
 		c.Profiles = strings.Split(s, ",")
 		return nil
 	})
@@ -233,6 +235,9 @@ func (c *Config) complete() error {
 	if c.Mode == Up {
 		c.Keep = true
 	}
+	if c.Repeat < 1 {
+		return UsageError{fmt.Errorf("repeat is %d: it must be 1 or more", c.Repeat)}
+	}
 	if c.Mode == Explain && c.Observation == "" {
 		return UsageError{errors.New("explain needs -observation=FILE, such as reports/out/latest/observations/conformance.json")}
 	}
@@ -262,7 +267,7 @@ func (c Config) Settings() map[string]string {
 	}
 	return map[string]string{
 		"mode": string(c.Mode), "images": string(c.Images), "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
-		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(),
+		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
 	}

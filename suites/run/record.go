@@ -23,5 +23,8 @@ func (r *Run) Record(t *testing.T, c reports.Check) {
 	}
 }
 
+// Interrupted reports whether somebody asked for the end of the run.
+func (r *Run) Interrupted() bool { return r.ctx.Err() != nil }
+
 // OutDir is the folder of this run's report.
 func (r *Run) OutDir() string { return filepath.Join(r.Out, r.ID) }
