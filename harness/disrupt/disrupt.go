@@ -33,6 +33,13 @@ type Disruption struct {
 	Undo func(ctx context.Context) error
 }
 
+// The steps of every disruption, as they are told to whoever wants to know.
+const (
+	Begins   = "begins"
+	InEffect = "in effect"
+	Undone   = "undone"
+)
+
 // undoAnnotation holds, on a changed object, what it was before.
 const undoAnnotation = "mtls-scrape-conformance/undo"
 
@@ -66,13 +73,13 @@ func While(ctx context.Context, d Disruption, mark func(step string), work func(
 		if undoErr := d.Undo(undo); undoErr != nil && err == nil {
 			err = fmt.Errorf("undoing %s: %w", d.Name, undoErr)
 		}
-		mark("undone")
+		mark(Undone)
 	}()
-	mark("begins")
+	mark(Begins)
 	if err := d.Apply(ctx); err != nil {
 		return fmt.Errorf("applying %s: %w", d.Name, err)
 	}
-	mark("in effect")
+	mark(InEffect)
 	return work(ctx)
 }
 

@@ -3,6 +3,7 @@ package conformance
 import (
 	"time"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -24,7 +25,7 @@ var prometheusRestartSurvived = Check{
 			for _, p := range e.Pods {
 				if p.After && !p.Before && baseName(p.Name) == replica {
 					// The volume went with the pod: it has no samples from before.
-					return at.Before(markOf(e, "in effect").Add(startGrace))
+					return at.Before(markOf(e, disrupt.InEffect).Add(startGrace))
 				}
 			}
 			return false

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 )
 
@@ -32,7 +33,7 @@ func (s survival) assess(o *subject, f *finding) {
 		f.unclear("the %s could not be brought about or undone: %s", s.disruption, e.Error)
 		return
 	}
-	if markOf(e, "begins").IsZero() {
+	if markOf(e, disrupt.Begins).IsZero() {
 		f.unclear("when the %s began was not noted, so what it excuses is open", s.disruption)
 		return
 	}

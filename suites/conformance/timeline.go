@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
 // Timeline tells what happened during a run, in order: certificates by serial,
-// disruptions, and every scrape that failed.
+// disruptions and their steps, and every scrape that failed.
 func Timeline(o observe.Observation) []reports.Event {
 	var events []reports.Event
 	if w := o.Watch; w != nil {
@@ -20,6 +21,15 @@ func Timeline(o observe.Observation) []reports.Event {
 			)
 		}
 		events = append(events, missedScrapes(w.Up)...)
+	}
+	if v := o.WithoutCA; v != nil {
+		events = append(events, steps(v.Job, "a monitor without caFile", v.Marks)...)
+	}
+	if r := o.RootRotation; r != nil {
+		for _, m := range r.Marks {
+			events = append(events, reports.Event{At: m.At, Kind: reports.Note, Subject: "root-rotation", Text: m.Step})
+		}
+		events = append(events, missedScrapes(r.Up)...)
 	}
 	if a := o.Admission; a != nil {
 		events = append(events, steps(OnlyPrometheus, "a policy admits only Prometheus", a.Marks)...)
@@ -38,9 +48,9 @@ func steps(name, title string, marks []observe.Mark) []reports.Event {
 	for _, m := range marks {
 		kind := reports.Note
 		switch m.Step {
-		case "begins":
+		case disrupt.Begins:
 			kind = reports.DisruptionStart
-		case "undone":
+		case disrupt.Undone:
 			kind = reports.DisruptionEnd
 		}
 		events = append(events, reports.Event{At: m.At, Kind: kind, Subject: name, Text: title + ": " + m.Step})

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -27,7 +28,7 @@ var workloadRolloutSurvived = Check{
 					// Kubernetes tells times in whole seconds.
 					return at.Before(p.Ready.Add(time.Second))
 				case !p.After:
-					return at.After(markOf(e, "begins"))
+					return at.After(markOf(e, disrupt.Begins))
 				}
 			}
 			return false
