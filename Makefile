@@ -12,12 +12,14 @@ CACHE   ?=
 OUT     ?=
 SETTLE  ?=
 WATCH   ?=
+OUTAGE  ?=
 CONFIG  ?=
 CHECK   ?=
 PROFILE ?=
 LEVEL   ?=
 LABEL   ?=
 REPEAT  ?=
+PROMETHEUS ?=
 SKIP    ?=
 DRY_RUN ?=
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -30,8 +32,9 @@ LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Co
 
 OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
-	$(if $(WATCH),-watch=$(WATCH)) $(if $(CONFIG),-config=$(CONFIG)) \
-	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) $(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) \
+	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(CONFIG),-config=$(CONFIG)) \
+	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
+	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
 	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 ##@ The main job
@@ -92,8 +95,9 @@ build: ## Build the test binary, bin/conformance
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n%s\n' 'Options, as in `make e2e IMAGES=packages KEEP=1`'
-	@printf '  %-8s %s\n' \
+	@printf '  %-10s %s\n' \
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
+		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		KEEP    'leave the cluster when the run ends' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \
@@ -105,6 +109,7 @@ help: ## Show this help
 		CLUSTER 'name of the cluster, beginning with mtls-scrape-' \
 		SETTLE  'how long to wait for the first scrapes before judging (1m)' \
 		WATCH   'how long to watch for certificate rotations (2m)' \
+		OUTAGE  'how long to take the control plane away (6s)' \
 		OUT     'folder for reports (reports/out)' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,7 +29,7 @@ func (b *Builder) bake(ctx context.Context, dir string, folders map[string]strin
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	images, err := b.podImages(work, folders, func(i Image) bool { return i.Place != host })
+	images, err := podImages(work, folders, slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place == host }))
 	if err != nil {
 		return err
 	}

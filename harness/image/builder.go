@@ -270,40 +270,52 @@ func (b *Builder) pipe(ctx context.Context, program string, args []string, write
 // Own writes to a file an archive of the images that are published nowhere, for
 // a cluster whose nodes pull everything else.
 func (b *Builder) Own(ctx context.Context, to string) error {
-	isOwn := func(i Image) bool { return i.Place == own }
-	folders := map[string]string{}
-	for _, c := range components {
-		if !slices.ContainsFunc(Catalogue(), func(i Image) bool { return isOwn(i) && i.recipe.uses(c.name) }) {
-			continue
-		}
+	return b.Archive(ctx, to, slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place != own })...)
+}
+
+// Archive makes images from packages and writes them to a file, from which a node
+// can load them.
+func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error {
+	parts, err := b.parts()
+	if err != nil {
+		return err
+	}
+	for _, c := range spares() {
 		key, err := c.key(b.root)
 		if err != nil {
 			return err
 		}
-		folders[c.name], err = b.store.Get(ctx, c.name, key, func(ctx context.Context, dir string) error { return c.make(ctx, b.root, dir) })
-		if err != nil {
+		parts = append(parts, part{c.name, key, func(ctx context.Context, dir string) error { return c.make(ctx, b.root, dir) }})
+	}
+	parts = slices.DeleteFunc(parts, func(p part) bool {
+		return !slices.ContainsFunc(images, func(i Image) bool { return i.recipe.uses(p.name) || i.recipe.debian && p.name == podRootfs.name })
+	})
+	folders := map[string]string{}
+	t := newTracker(b.progress, names(parts))
+	for _, p := range parts {
+		if err := t.track(p.name, func() (err error) {
+			folders[p.name], err = b.store.Get(ctx, p.name, p.key, p.make)
+			return err
+		}); err != nil {
 			return err
 		}
 	}
-	work, err := os.MkdirTemp(filepath.Dir(to), "own-")
+	work, err := os.MkdirTemp(filepath.Dir(to), "images-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	images, err := b.podImages(work, folders, isOwn)
+	assembled, err := podImages(work, folders, images)
 	if err != nil {
 		return err
 	}
-	return tarball.MultiRefWriteToFile(to, images)
+	return tarball.MultiRefWriteToFile(to, assembled)
 }
 
-// podImages assembles the images of the catalogue that are wanted.
-func (b *Builder) podImages(dir string, folders map[string]string, wanted func(Image) bool) (map[name.Reference]v1.Image, error) {
+// podImages assembles images of the parts in the folders.
+func podImages(dir string, folders map[string]string, wanted []Image) (map[name.Reference]v1.Image, error) {
 	images := map[name.Reference]v1.Image{}
-	for _, i := range Catalogue() {
-		if !wanted(i) {
-			continue
-		}
+	for _, i := range wanted {
 		layer := filepath.Join(dir, i.Name)
 		if err := os.Mkdir(layer, 0o755); err != nil {
 			return nil, err

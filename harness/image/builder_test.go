@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -175,7 +176,7 @@ func builtParts(t *testing.T) map[string]string {
 }
 
 func TestPodImagesAreAllButTheNode(t *testing.T) {
-	images, err := (&Builder{}).podImages(t.TempDir(), builtParts(t), insideNode)
+	images, err := podImages(t.TempDir(), builtParts(t), insideNode())
 	require.NoError(t, err)
 	var got, want []string
 	for ref := range images {
@@ -192,7 +193,7 @@ func TestPodImagesAreAllButTheNode(t *testing.T) {
 }
 
 func TestAPodImageIsWhatItsRecipeSays(t *testing.T) {
-	images, err := (&Builder{}).podImages(t.TempDir(), builtParts(t), insideNode)
+	images, err := podImages(t.TempDir(), builtParts(t), insideNode())
 	require.NoError(t, err)
 	of := func(short string) (v1.Config, [][]entry) {
 		ref, err := name.NewTag(Find(short).Reference)
@@ -238,7 +239,7 @@ func TestAPodImageIsWhatItsRecipeSays(t *testing.T) {
 func TestAProgramThatWasNotBuiltIsNamed(t *testing.T) {
 	parts := builtParts(t)
 	require.NoError(t, os.Remove(filepath.Join(parts["etcd"], "etcd")))
-	_, err := (&Builder{}).podImages(t.TempDir(), parts, insideNode)
+	_, err := podImages(t.TempDir(), parts, insideNode())
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	assert.ErrorContains(t, err, "assembling the image etcd")
 }
@@ -413,11 +414,13 @@ func TestOnePartThatFailsEndsTheBuild(t *testing.T) {
 }
 
 // insideNode are the images that a node built from packages brings with it.
-func insideNode(i Image) bool { return i.Place != host }
+func insideNode() []Image {
+	return slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place == host })
+}
 
 func TestTheArchiveOfOurOwnImagesHasThoseAndNoOthers(t *testing.T) {
 	store, _ := newTestStore(t)
-	b := &Builder{root: checkout(t), store: store}
+	b := &Builder{root: checkout(t), store: store, progress: func(Progress) {}}
 	parts, err := b.parts()
 	require.NoError(t, err)
 	for _, p := range parts {

@@ -37,6 +37,11 @@ const (
 	own  = "own"  // the suite's own, published nowhere: baked in, or loaded into a node from a registry
 )
 
+// OtherPrometheuses are the versions of Prometheus that can be tried instead of the
+// default: 3.12 is the Operator's own, and the last that does not get over a renewal
+// without caFile; 3.5 is a release with long support.
+var OtherPrometheuses = []string{"v3.12.0", "v3.5.0"}
+
 // Image is one image of the run: what upstream calls it, and how it is made here.
 type Image struct {
 	Name      string // short and unique, as in "proxyv2"
@@ -107,13 +112,7 @@ func Catalogue() []Image {
 				},
 			},
 		},
-		{
-			Name: "prometheus", Place: pod, Reference: "quay.io/prometheus/prometheus:" + PrometheusVersion,
-			recipe: recipe{
-				debian: true, user: "65534:65534", entry: []string{"/bin/prometheus"},
-				programs: []file{program("prometheus/prometheus", "/usr/bin/prometheus")},
-			},
-		},
+		prometheusImage(PrometheusVersion, "prometheus"),
 		{
 			Name: "prometheus-operator", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-operator:" + OperatorVersion,
 			recipe: withUser(static("prometheus-operator/operator", "/bin/operator"), "65534:65534"),
@@ -129,6 +128,31 @@ func Catalogue() []Image {
 	})
 	return append(images, bookinfoImages()...)
 }
+
+// prometheusImage is a release of Prometheus, from the component that builds it.
+func prometheusImage(version, component string) Image {
+	return Image{
+		Name: "prometheus", Place: pod, Reference: "quay.io/prometheus/prometheus:" + version,
+		recipe: recipe{
+			debian: true, user: "65534:65534", entry: []string{"/bin/prometheus"},
+			programs: []file{program(component+"/prometheus", "/usr/bin/prometheus")},
+		},
+	}
+}
+
+// Prometheus is the image of a version, the default's or one of the others.
+func Prometheus(version string) (Image, error) {
+	switch {
+	case version == PrometheusVersion:
+		return Find("prometheus"), nil
+	case slices.Contains(OtherPrometheuses, version):
+		return prometheusImage(version, "prometheus-"+minorOf(strings.TrimPrefix(version, "v"))), nil
+	}
+	return Image{}, fmt.Errorf("there is no image of Prometheus %s: use %s", version, strings.Join(append([]string{PrometheusVersion}, OtherPrometheuses...), ", "))
+}
+
+// minorOf is "3.12" of "3.12.0".
+func minorOf(version string) string { return version[:strings.LastIndex(version, ".")] }
 
 func withUser(r recipe, user string) recipe {
 	r.user = user

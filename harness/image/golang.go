@@ -47,13 +47,7 @@ var components = []component{
 		{packages: []string{"istio.io/istio/pilot/cmd/pilot-discovery"}, tags: "vtprotobuf,disable_pgv", ldflags: istioVersionFlags},
 		{packages: []string{"istio.io/istio/pilot/cmd/pilot-agent"}, tags: "agent,disable_pgv,grpcnotrace,retrynotrace", ldflags: istioVersionFlags},
 	}},
-	{name: "prometheus", builds: []build{{
-		packages: []string{"github.com/prometheus/prometheus/cmd/prometheus"},
-		// Upstream's own switch for a build with the one service discovery in use.
-		tags: "remove_all_sd,enable_kubernetes_sd",
-		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(PrometheusVersion, "v") +
-			" -X github.com/prometheus/common/version.Branch=packages",
-	}}},
+	prometheusComponent("prometheus", PrometheusVersion),
 	{name: "prometheus-operator", builds: []build{{
 		packages: []string{
 			"github.com/prometheus-operator/prometheus-operator/cmd/operator",
@@ -77,6 +71,26 @@ var components = []component{
 	{name: "pause", builds: []build{{packages: []string{"."}}}},
 	{name: "bookinfo", fixture: []string{"bookinfo", "bookinfo/services"}, builds: []build{{packages: []string{"./fixtures/bookinfo/services"}, output: "bookinfo"}}},
 	{name: "probe", fixture: []string{"probe"}, builds: []build{{packages: []string{"./fixtures/probe"}, output: "probe"}}},
+}
+
+// spares build what only some runs need.
+func spares() []component {
+	var all []component
+	for _, v := range OtherPrometheuses {
+		all = append(all, prometheusComponent("prometheus-"+minorOf(strings.TrimPrefix(v, "v")), v))
+	}
+	return all
+}
+
+func prometheusComponent(name, version string) component {
+	return component{name: name, builds: []build{{
+		packages: []string{"github.com/prometheus/prometheus/cmd/prometheus"},
+		// Upstream's own switch for a build with the one service discovery in use. Older
+		// releases do not know it and are built whole.
+		tags: "remove_all_sd,enable_kubernetes_sd",
+		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(version, "v") +
+			" -X github.com/prometheus/common/version.Branch=packages",
+	}}}
 }
 
 const istioVersionFlags = "-X istio.io/istio/pkg/version.buildVersion=" + IstioVersion +

@@ -96,14 +96,20 @@ func PackagesReferences() References {
 
 // RegistryReferences pins every image to a digest. A digest that the catalogue
 // does not know is asked for once and kept in lockFile, so that later runs use
-// the very same image even if upstream moves the tag.
-func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper) (References, error) {
+// the very same image even if upstream moves the tag. An image that is given takes
+// the place of the catalogue's of the same name.
+func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper, instead ...Image) (References, error) {
 	lock, err := readLock(lockFile)
 	if err != nil {
 		return nil, err
 	}
 	refs, changed := References{}, false
 	for _, i := range Catalogue() {
+		for _, other := range instead {
+			if other.Name == i.Name {
+				i = other
+			}
+		}
 		switch i.Place {
 		case node: // inside upstream's node image
 			continue

@@ -33,6 +33,7 @@ type Options struct {
 	Dir         string // for files of the cluster; exists, and is removed by the caller
 	Cache       string // for artefacts that outlive the run
 	Images      image.Source
+	Prometheus  string // version, one of those that [image.Prometheus] has
 	Variant     Variant
 	Phase       Phase
 	Log         func(format string, args ...any)
@@ -92,6 +93,7 @@ type sources struct {
 	kubernetes string
 	charts     mesh.Charts
 	bundle     string // folder of the Operator's module
+	prometheus image.Image
 	own        string // archive of images that the node lacks, if any
 }
 
@@ -112,12 +114,15 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if err != nil {
 		return "", err
 	}
+	if p.prometheus, err = image.Prometheus(o.Prometheus); err != nil {
+		return "", err
+	}
 	if p.source == image.Registry {
 		p.own = filepath.Join(o.Dir, "own.tar")
 		if err := builder.Own(ctx, p.own); err != nil {
 			return "", err
 		}
-		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil)
+		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil, p.prometheus)
 		if err != nil {
 			return "", err
 		}
@@ -131,8 +136,17 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	}
 	p.charts = mesh.ModuleCharts(istio)
 	p.references, p.kubernetes = image.PackagesReferences(), image.KubernetesVersion
-	p.nodeImage, err = builder.Node(ctx)
-	return "from packages: " + p.nodeImage, err
+	if p.nodeImage, err = builder.Node(ctx); err != nil {
+		return "", err
+	}
+	if o.Prometheus != image.PrometheusVersion { // the node has only the default one inside
+		p.references["prometheus"] = p.prometheus.Reference
+		p.own = filepath.Join(o.Dir, "own.tar")
+		if err := builder.Archive(ctx, p.own, p.prometheus); err != nil {
+			return "", err
+		}
+	}
+	return "from packages: " + p.nodeImage, nil
 }
 
 func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note string, err error) {

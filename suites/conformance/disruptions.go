@@ -24,17 +24,13 @@ const (
 	WithoutCA      = "mtls-scrape-without-ca-file" // also the job of its targets
 )
 
-// controlPlaneAway is how long istiod is away: longer than it takes to notice,
-// and shorter than half of the 20 s that a certificate lives, which is the least
-// that remains of one when its renewal is due.
-const controlPlaneAway = 6 * time.Second
-
-// Disruptions lists them in the order in which they are brought about.
-func Disruptions(client klient.Client, namespace string) []disrupt.Disruption {
+// Disruptions lists them in the order in which they are brought about. The outage is
+// how long the control plane is away.
+func Disruptions(client klient.Client, namespace string, outage time.Duration) []disrupt.Disruption {
 	return []disrupt.Disruption{
 		disrupt.Rollout(client, OperatorRestart, "the Prometheus Operator is restarted", namespace, "prometheus-operator"),
 		disrupt.SidecarRestart(client, SidecarRestart, "the sidecar of the first replica is ended", namespace, "prometheus-default-0"),
-		disrupt.Outage(client, ControlPlaneOutage, "istiod is taken away", "istio-system", "istiod", controlPlaneAway),
+		disrupt.Outage(client, ControlPlaneOutage, "istiod is taken away", "istio-system", "istiod", outage),
 		disrupt.Rollout(client, WorkloadRollout, "productpage is rolled out anew", namespace, "productpage-v1"),
 		disrupt.PodRestart(client, PrometheusRestart, "the first replica is deleted", namespace, "prometheus-default-0"),
 	}

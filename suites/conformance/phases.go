@@ -202,7 +202,7 @@ func (s *Session) rootSteps(ctx context.Context) ([]observe.RootStep, error) {
 // Disrupt brings the disruptions about that the planned checks ask for, one at a
 // time: a check's ID is the name of its disruption and "-survived".
 func (s *Session) Disrupt() error {
-	for _, d := range Disruptions(s.run.Stack.Client, stack.Namespace) {
+	for _, d := range Disruptions(s.run.Stack.Client, stack.Namespace, s.run.Outage) {
 		wanted := func(p Planned) bool { return p.ID == d.Name+"-survived" && p.Reason == "" }
 		if s.failed != nil || !slices.ContainsFunc(s.planned, wanted) {
 			continue

@@ -54,7 +54,9 @@ func (s *Session) Repeat() ([]reports.Check, error) {
 	return aggregate(rounds), nil
 }
 
-func notGood(c reports.Check) bool { return c.Verdict == reports.Fail || c.Verdict == reports.Inconclusive }
+func notGood(c reports.Check) bool {
+	return c.Verdict == reports.Fail || c.Verdict == reports.Inconclusive
+}
 
 // aggregate takes the rounds of each check together: the worst of its verdicts, and
 // how often it came to each.

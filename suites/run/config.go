@@ -40,15 +40,18 @@ var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain}
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
 type Config struct {
-	Mode    Mode
-	Images  image.Source
-	Cluster string        // name of the cluster, made up if empty
-	Keep    bool          // leave the cluster when the run ends
-	Out     string        // folder for reports
-	Cache   string        // folder for artefacts
-	Settle  time.Duration // how long to wait for the first scrapes
-	Watch   time.Duration // how long to watch for rotations
-	Repeat  int           // how often to judge the subject
+	Mode   Mode
+	Images image.Source
+	// Prometheus is the version to run, as in "v3.12.0".
+	Prometheus string
+	Cluster    string        // name of the cluster, made up if empty
+	Keep       bool          // leave the cluster when the run ends
+	Out        string        // folder for reports
+	Cache      string        // folder for artefacts
+	Settle     time.Duration // how long to wait for the first scrapes
+	Watch      time.Duration // how long to watch for rotations
+	Outage     time.Duration // how long to take the control plane away
+	Repeat     int           // how often to judge the subject
 
 	Select      *regexp.Regexp    // IDs of the checks to run, nil for all
 	Profiles    []string          // profiles to run, empty for all
@@ -69,6 +72,11 @@ func (e UsageError) Unwrap() error { return e.error }
 // devCluster is the cluster that `make up` makes, if no other name is given.
 const devCluster = cluster.Prefix + "dev"
 
+// defaultOutage is how long istiod is away: longer than it takes to notice, and
+// shorter than half of the 20 s that a certificate of the main job lives, which is
+// the least that remains of one when its renewal is due.
+const defaultOutage = 6 * time.Second
+
 // define declares the flags. It is the one place where options, their defaults
 // and their meanings are written down.
 func (c *Config) define(flags *flag.FlagSet) error {
@@ -88,6 +96,12 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		c.Images, err = image.ParseSource(s)
 		return err
 	})
+	c.Prometheus = image.PrometheusVersion
+	flags.Func("prometheus", "version of Prometheus: "+strings.Join(append([]string{image.PrometheusVersion}, image.OtherPrometheuses...), ", "), func(s string) error {
+		c.Prometheus = s
+		_, err := image.Prometheus(s)
+		return err
+	})
 	flags.Func("cluster", "name of the cluster; must begin with "+cluster.Prefix, func(s string) error {
 		c.Cluster = s
 		if s == "" {
@@ -101,6 +115,8 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	c.Settle, c.Watch = time.Minute, 2*time.Minute
 	flags.Var((*span)(&c.Settle), "settle", "how long to wait for the first scrapes before judging")
 	flags.Var((*span)(&c.Watch), "watch", "how long to watch for certificate rotations")
+	c.Outage = defaultOutage
+	flags.Var((*span)(&c.Outage), "outage", "how long to take the control plane away")
 	flags.IntVar(&c.Repeat, "repeat", 1, "how often to judge the subject on one cluster: shows whether good ones ever fail")
 	flags.Func("check", "run only the checks whose ID matches this regular expression", func(s string) (err error) {
 		c.Select, err = regexp.Compile(s)
@@ -266,8 +282,8 @@ func (c Config) Settings() map[string]string {
 		skip = append(skip, id+"="+c.Skip[id])
 	}
 	return map[string]string{
-		"mode": string(c.Mode), "images": string(c.Images), "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
-		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "repeat": fmt.Sprint(c.Repeat),
+		"mode": string(c.Mode), "images": string(c.Images), "prometheus": c.Prometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
+		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
 	}
