@@ -13,6 +13,7 @@ OUT     ?=
 SETTLE  ?=
 WATCH   ?=
 OUTAGE  ?=
+KEY     ?=
 CONFIG  ?=
 CHECK   ?=
 PROFILE ?=
@@ -32,7 +33,7 @@ LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Co
 
 OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
-	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(CONFIG),-config=$(CONFIG)) \
+	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
 	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
@@ -110,6 +111,7 @@ help: ## Show this help
 		SETTLE  'how long to wait for the first scrapes before judging (1m)' \
 		WATCH   'how long to watch for certificate rotations (2m)' \
 		OUTAGE  'how long to take the control plane away (6s)' \
+		KEY     'file with the ed25519 key that signs the attestation' \
 		OUT     'folder for reports (reports/out)' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'

@@ -91,6 +91,7 @@ func TestHeadline(t *testing.T) {
 		"setup-failed": `set-up failed in phase "istio": every pod of istio-system ready: not within 3m0s`,
 		"interrupted":  "the run was stopped before its end; 1 check failed (targets-up); 1 check could not be judged (scraper-certificate-rotated)",
 		"leftovers":    "every check that applies passed, but 1 thing remained behind (kind cluster mtls-scrape-x1)",
+		"rotated":      "every check that applies passed",
 	}
 	for name, sample := range samples {
 		assert.Equal(t, want[name], sample().Headline(), name)
@@ -122,7 +123,7 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		change func(*Report)
 		says   string
 	}{
-		"version":              {func(r *Report) { r.SchemaVersion = "2.0" }, `schemaVersion "2.0" is not one of 1.0`},
+		"version":              {func(r *Report) { r.SchemaVersion = "2.0" }, `schemaVersion "2.0" is not one of 1.1`},
 		"run id":               {func(r *Report) { r.RunID = "../x" }, `runId: "../x" is not a plain directory name`},
 		"no run id":            {func(r *Report) { r.RunID = "" }, `runId: it is empty`},
 		"reserved run id":      {func(r *Report) { r.RunID = "latest" }, `runId: "latest" is a reserved name`},
@@ -147,15 +148,21 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		"negative phase":       {func(r *Report) { r.Phases[0].Seconds = -1 }, "phase images: -1 is not a duration"},
 		"event without time":   {func(r *Report) { r.Timeline[0].At = time.Time{} }, "timeline[0]: no time"},
 		"event without kind":   {func(r *Report) { r.Timeline[0].Kind = "" }, "timeline[0]: no kind"},
-		"flipped check":        {func(r *Report) { r.Checks[0].Verdict, r.Checks[0].Reason = Fail, "r" }, `verdict is "pass", the checks say "fail"`},
-		"dropped check":        {func(r *Report) { r.Checks = r.Checks[1:] }, `profile setup: counts 1 passed, its checks say not run`},
-		"flipped profile":      {func(r *Report) { r.Profiles[2].Verdict = Pass }, `profile secure-ports: verdict is "pass", its checks say "skip"`},
-		"edited tally":         {func(r *Report) { r.Profiles[0].Passed = 5 }, "profile setup: counts 5 passed, its checks say 1 passed"},
-		"dropped profile":      {func(r *Report) { r.Profiles = r.Profiles[1:] }, "profile setup: has checks but is not listed"},
-		"profile twice":        {func(r *Report) { r.Profiles = append(r.Profiles, r.Profiles[0]) }, "profile setup: listed twice"},
-		"nameless profile":     {func(r *Report) { r.Profiles = append(r.Profiles, Profile{}) }, "profiles[3]: no name"},
-		"edited exit code":     {func(r *Report) { r.ExitCode = ExitUsage }, "exitCode is 5, the checks say 0 (conformant)"},
-		"never concluded":      {func(r *Report) { r.Verdict = "" }, `verdict is "", the checks say "pass"`},
+		"track of nothing":     {func(r *Report) { r.Tracks = []Track{{}} }, "tracks[0]: no subject"},
+		"bar that ends first": {func(r *Report) {
+			r.Tracks = []Track{{Subject: "s", Bars: []Bar{{From: began, To: began.Add(-1), Kind: CertificateBar}}}}
+		}, "tracks[0]: bars[0] does not go"},
+		"bar of no kind":     {func(r *Report) { r.Tracks = []Track{{Subject: "s", Bars: []Bar{{From: began, To: began}}}} }, "bars[0] has no kind"},
+		"point without time": {func(r *Report) { r.Tracks = []Track{{Subject: "s", Points: []Point{{}}}} }, "points[0] has no time"},
+		"flipped check":      {func(r *Report) { r.Checks[0].Verdict, r.Checks[0].Reason = Fail, "r" }, `verdict is "pass", the checks say "fail"`},
+		"dropped check":      {func(r *Report) { r.Checks = r.Checks[1:] }, `profile setup: counts 1 passed, its checks say not run`},
+		"flipped profile":    {func(r *Report) { r.Profiles[2].Verdict = Pass }, `profile secure-ports: verdict is "pass", its checks say "skip"`},
+		"edited tally":       {func(r *Report) { r.Profiles[0].Passed = 5 }, "profile setup: counts 5 passed, its checks say 1 passed"},
+		"dropped profile":    {func(r *Report) { r.Profiles = r.Profiles[1:] }, "profile setup: has checks but is not listed"},
+		"profile twice":      {func(r *Report) { r.Profiles = append(r.Profiles, r.Profiles[0]) }, "profile setup: listed twice"},
+		"nameless profile":   {func(r *Report) { r.Profiles = append(r.Profiles, Profile{}) }, "profiles[3]: no name"},
+		"edited exit code":   {func(r *Report) { r.ExitCode = ExitUsage }, "exitCode is 5, the checks say 0 (conformant)"},
+		"never concluded":    {func(r *Report) { r.Verdict = "" }, `verdict is "", the checks say "pass"`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

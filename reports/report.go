@@ -15,11 +15,14 @@ package reports
 
 import "time"
 
-// SchemaVersion is the version of report.json that this package writes. The minor
-// number grows when a field is added, which readers must tolerate; the major
-// number grows when a field goes or changes its meaning, and then [Read] of an
-// older build refuses the report.
-const SchemaVersion = "1.0"
+// SchemaVersion is the version of report.json that this package writes. The rule for
+// changing it: the minor number grows when a field is added, which readers must
+// tolerate; the major number grows when a field goes or changes its meaning, and then
+// [Read] of an older build refuses the report. The schema changes in the same commit,
+// and [Read] goes on reading every minor version of its major one.
+//
+// 1.1 added tracks and repetitions, which are optional.
+const SchemaVersion = "1.1"
 
 // Verdict is the outcome of a check, of a profile or of a run.
 type Verdict string
@@ -116,6 +119,10 @@ type Report struct {
 	// Repetitions are there if the subject was judged more than once. Checks then have
 	// the worst of their verdicts.
 	Repetitions *Repetitions `json:"repetitions,omitempty"`
+	// Tracks are what a plot of the run shows, a lane each, in their order. They are
+	// optional: what they lack is drawn from Timeline, as far as that goes, which knows
+	// of scrapes only those that were missed.
+	Tracks []Track `json:"tracks,omitempty"`
 }
 
 // Suite identifies the code that judged.
@@ -255,4 +262,48 @@ type Event struct {
 	Subject string `json:"subject"`
 	// Text says it to a person.
 	Text string `json:"text"`
+}
+
+// Track is what was seen of one thing over time: of a replica its certificates, of a
+// replica and one of its targets the scrapes.
+type Track struct {
+	// Subject names the lane: "prometheus-0", or "prometheus-0 to bookinfo/reviews-v1-9c".
+	Subject string `json:"subject"`
+	// Bars are what lasted. They may overlap, as certificates do.
+	Bars []Bar `json:"bars"`
+	// Points are the scrapes in the order of their times.
+	Points []Point `json:"points"`
+}
+
+// BarKind says what lasted.
+type BarKind string
+
+// The kinds of bars that this suite writes. A reader shows another one as a bar in
+// its lane.
+const (
+	// CertificateBar is a certificate from when it was first seen to its end, which may
+	// lie after the run's.
+	CertificateBar BarKind = "certificate"
+	// DisruptionBar is a disruption from when it was applied to when it was undone. It
+	// concerns every lane, whichever track has it.
+	DisruptionBar BarKind = "disruption"
+)
+
+// Bar is something that lasted.
+type Bar struct {
+	// From and To bound it.
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// Kind says what it is.
+	Kind BarKind `json:"kind"`
+	// Label says which one it is, as a serial.
+	Label string `json:"label"`
+}
+
+// Point is one scrape.
+type Point struct {
+	// At is its time by the clock of the Prometheus.
+	At time.Time `json:"at"`
+	// OK says that it succeeded: the sample of up is 1.
+	OK bool `json:"ok"`
 }

@@ -1,6 +1,13 @@
 package reports
 
-import "time"
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
 
 // The samples are complete reports of the runs a user can meet; every format is
 // tested on them.
@@ -97,6 +104,39 @@ func leftBehind() Report {
 	return r
 }
 
+// rotated is a run that watched certificates and scrapes while parts were taken away.
+func rotated() Report {
+	r := good()
+	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
+	certificates := Track{Subject: "prometheus-0"}
+	for i := range 4 {
+		certificates.Bars = append(certificates.Bars, Bar{at(10 * i), at(10*i + 20), CertificateBar, "serial 7f0" + string(rune('1'+i))})
+	}
+	up := Track{Subject: "prometheus-0 to bookinfo/productpage-v1-7f", Bars: []Bar{{at(30), at(42), DisruptionBar, "istiod is taken away"}}}
+	for s := 0; s < 60; s += 5 {
+		up.Points = append(up.Points, Point{at(s), s != 35})
+	}
+	r.Tracks = []Track{certificates, up}
+	r.Conclude()
+	return r
+}
+
 var samples = map[string]func() Report{
-	"good": good, "failing": failing, "setup-failed": setupFailed, "interrupted": interrupted, "leftovers": leftBehind,
+	"good": good, "failing": failing, "setup-failed": setupFailed, "interrupted": interrupted, "leftovers": leftBehind, "rotated": rotated,
+}
+
+// recorded are reports of real runs: a good one, one that disrupted, three of subjects
+// with one fault each, and one whose set-up failed. Names of machines were taken out.
+func recorded(t testing.TB) map[string]Report {
+	t.Helper()
+	files, err := filepath.Glob("testdata/recorded/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	all := map[string]Report{}
+	for _, f := range files {
+		r, err := Read(f)
+		require.NoError(t, err)
+		all["recorded-"+strings.TrimSuffix(filepath.Base(f), ".json")] = r
+	}
+	return all
 }

@@ -114,12 +114,17 @@ func texts[T ~string](list any) []T {
 // uses.
 func TestSamplesFitTheSchema(t *testing.T) {
 	root := loadSchema(t)
+	all := recorded(t)
 	for name, sample := range samples {
-		data, err := Encode(sample())
+		all[name] = sample()
+	}
+	for name, r := range all {
+		data, err := Encode(r)
 		require.NoError(t, err)
 		var doc any
 		require.NoError(t, json.Unmarshal(data, &doc))
 		assert.Empty(t, misfits(root, root, doc, name))
+		assert.NoError(t, r.Validate(), name)
 	}
 	var wrong any
 	require.NoError(t, json.Unmarshal([]byte(`{"schemaVersion":"2.0","exitCode":5,"checks":[{"level":"cor"}],"profiles":null}`), &wrong))

@@ -79,21 +79,17 @@ func (t *Terminal) troubles(r Report) []string {
 		}
 		lines = append(lines, "")
 	}
-	width := 0
-	var checks []Check
-	for _, c := range r.Checks {
-		if o := c.outcome(); o == Pass || o == Skip {
-			continue
-		}
-		checks = append(checks, c)
-		width = max(width, utf8.RuneCountInString(oneLine(c.ID)))
-	}
-	if len(checks) == 0 {
+	places := troubled(r)
+	if len(places) == 0 {
 		return lines
 	}
-	slices.SortStableFunc(checks, func(a, b Check) int { return cmp.Compare(weight(a), weight(b)) })
+	width := 0
+	for _, i := range places {
+		width = max(width, utf8.RuneCountInString(oneLine(r.Checks[i].ID)))
+	}
 	lines = append(lines, t.bold("To look at"))
-	for _, c := range checks {
+	for _, i := range places {
+		c := r.Checks[i]
 		first, _, _ := strings.Cut(c.Reason, "\n")
 		gap := strings.Repeat(" ", len(Inconclusive)-len(c.outcome())+2)
 		line := "  " + pad(oneLine(c.ID), width) + "  " + t.verdict(c.outcome()) + gap
@@ -103,6 +99,19 @@ func (t *Terminal) troubles(r Report) []string {
 		lines = append(lines, line+oneLine(first))
 	}
 	return append(lines, "")
+}
+
+// troubled are the checks that need a look, by their place in the report: what gates
+// first, failures first in each.
+func troubled(r Report) []int {
+	var places []int
+	for i, c := range r.Checks {
+		if o := c.outcome(); o != Pass && o != Skip {
+			places = append(places, i)
+		}
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(weight(r.Checks[a]), weight(r.Checks[b])) })
+	return places
 }
 
 // weight sorts what gates before what does not, and failures first in each.

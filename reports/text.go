@@ -107,6 +107,15 @@ func clip(s string) (string, bool) {
 	return strings.ToValidUTF8(s[:mostBytes], ""), true
 }
 
+// short is s on one line of at most n characters.
+func short(n int, s string) string {
+	runes := []rune(oneLine(s))
+	if len(runes) <= n {
+		return string(runes)
+	}
+	return string(runes[:n-3]) + "..."
+}
+
 // seconds shows a duration as a person reads it.
 func seconds(d time.Duration) string {
 	if d < 0 {

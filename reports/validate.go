@@ -61,6 +61,9 @@ func (r Report) Validate() error {
 			v.add("timeline[%d]: no kind", i)
 		}
 	}
+	for i, t := range r.Tracks {
+		t.validate(i, &v)
+	}
 	r.validateConclusion(&v)
 	if len(v) == 0 {
 		return nil
@@ -114,6 +117,25 @@ func (c Check) validate(i int, v *violations) {
 		case Certain, Likely, Possible:
 		default:
 			v.add("check %s: causes[%d] has the unknown confidence %q", c.ID, j, k.Confidence)
+		}
+	}
+}
+
+func (t Track) validate(i int, v *violations) {
+	if strings.TrimSpace(t.Subject) == "" {
+		v.add("tracks[%d]: no subject", i)
+	}
+	for j, b := range t.Bars {
+		if b.From.IsZero() || b.To.Before(b.From) {
+			v.add("tracks[%d]: bars[%d] does not go from a time to a later one", i, j)
+		}
+		if b.Kind == "" {
+			v.add("tracks[%d]: bars[%d] has no kind", i, j)
+		}
+	}
+	for j, p := range t.Points {
+		if p.At.IsZero() {
+			v.add("tracks[%d]: points[%d] has no time", i, j)
 		}
 	}
 }

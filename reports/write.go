@@ -22,18 +22,16 @@ const (
 	latest = "latest"
 )
 
-// Write concludes the report and stores it as report.json in dir, which it creates
-// if need be. A reader finds the old file or the new one, never a part: it is
-// written under another name, flushed to the disk and renamed.
+// Write concludes the report and stores it in dir, which it creates if need be: as
+// report.json and in every other format, as [WriteAll] does without a key. A reader
+// finds the old file or the new one, never a part: it is written under another name,
+// flushed to the disk and renamed.
 //
 // It stores the conclusion of what was found whatever r said before, since a report
 // that a crash left without one would read as exit code 0.
 func Write(dir string, r Report) error {
-	data, err := Encode(r)
-	if err != nil {
-		return err
-	}
-	return replace(filepath.Join(dir, FileName), data)
+	_, err := WriteAll(dir, r, nil)
+	return err
 }
 
 // Encode is the content of report.json, concluded as [Write] says.
@@ -72,6 +70,17 @@ func writable(r Report) Report {
 	r.Timeline = list(r.Timeline)
 	for i := range r.Timeline {
 		r.Timeline[i].At = utc(r.Timeline[i].At)
+	}
+	r.Tracks = list(r.Tracks)
+	for i := range r.Tracks {
+		t := &r.Tracks[i]
+		t.Bars, t.Points = list(t.Bars), list(t.Points)
+		for j := range t.Bars {
+			t.Bars[j].From, t.Bars[j].To = utc(t.Bars[j].From), utc(t.Bars[j].To)
+		}
+		for j := range t.Points {
+			t.Points[j].At = utc(t.Points[j].At)
+		}
 	}
 	return r
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// files is how many files a run has in its directory.
+var files = 1 + len(Formats()) + 1 // report.json, the formats, the attestation
+
 func TestWriteAndRead(t *testing.T) {
 	for name, sample := range samples {
 		t.Run(name, func(t *testing.T) {
@@ -26,7 +29,7 @@ func TestWriteAndRead(t *testing.T) {
 			assert.Equal(t, os.FileMode(0o644), info.Mode().Perm())
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
-			assert.Len(t, entries, 1, "no temporary file remains")
+			assert.Len(t, entries, files, "no temporary file remains")
 
 			got, err := Read(dir)
 			require.NoError(t, err)
@@ -47,6 +50,29 @@ func TestWriteReplaces(t *testing.T) {
 	r, err := Read(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	assert.Equal(t, Pass, r.Verdict)
+}
+
+func TestWriteAllListsWhatItWrote(t *testing.T) {
+	dir := t.TempDir()
+	written, err := WriteAll(dir, failing(), nil)
+	require.NoError(t, err)
+	assert.Len(t, written, files)
+	for _, name := range written {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.NotZero(t, info.Size(), name)
+	}
+}
+
+func TestWriteAllLosesNoFormatOverAnother(t *testing.T) {
+	for _, f := range Formats() {
+		dir := t.TempDir()
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, f.File, "full"), 0o755))
+		written, err := WriteAll(dir, good(), nil)
+		require.ErrorContains(t, err, filepath.Join(dir, f.File))
+		assert.Len(t, written, files-1)
+		assert.Contains(t, written, FileName)
+	}
 }
 
 func TestWriteConcludes(t *testing.T) {
@@ -90,7 +116,7 @@ func TestWriteNamesTheFileAndTheNextStep(t *testing.T) {
 	require.Error(t, Write(dir, good()))
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, entries, 1, "no temporary file remains after an error")
+	assert.Len(t, entries, 1, "no temporary file remains after an error, and no other format")
 }
 
 func TestWriteIntoAReadOnlyDirectory(t *testing.T) {

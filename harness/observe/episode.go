@@ -4,9 +4,12 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
 // Episode looks on while something is disrupted. The work carries out the
@@ -19,12 +22,14 @@ func (o *Observer) Episode(ctx context.Context, name, title string, settle time.
 	p.readObjects(ctx)
 	e.addPods(p.o, func(x *EpisodePod) { x.Before = true })
 	e.From = time.Now().UTC()
+	seen := p.sightCertificates(ctx)
 	if err := work(ctx, func(step string) { e.Marks = append(e.Marks, Mark{At: time.Now().UTC(), Step: step}) }); err != nil {
 		e.Error = err.Error()
 	}
 	after := *o
 	after.since = time.Now().UTC()
 	e.Recovered, e.Settled = after.Settle(ctx, settle)
+	e.Certs = seen()
 
 	p = &pass{Observer: o}
 	p.readObjects(ctx)
@@ -75,3 +80,36 @@ func (e *Episode) addPods(o Observation, set func(*EpisodePod)) {
 		set(&e.Pods[i])
 	}
 }
+
+// sightCertificates looks at the replicas' certificates every second until the
+// result is asked for. A replica that cannot be looked at, since it is being
+// restarted, is left out for that time.
+func (p *pass) sightCertificates(ctx context.Context) (seen func() []Sighting) {
+	ctx, cancel := context.WithCancel(ctx)
+	chain, roots := CertificateFiles(p.o)
+	var sightings []Sighting
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		_ = wait.For(ctx, "the end of the episode", func(ctx context.Context) (bool, string, error) {
+			for _, r := range Replicas(p.o) {
+				c, err := p.readCertificate(ctx, r.Name, chain, roots)
+				if err != nil {
+					continue
+				}
+				if last, ok := lastOf(sightings, r.Name); !ok || last.Certificate.Serial != c.Serial {
+					sightings = append(sightings, Sighting{At: time.Now().UTC(), Pod: r.Name, Certificate: *c})
+				}
+			}
+			return false, "", nil
+		}, wait.Timeout(episodeTimeout), wait.Interval(watchInterval))
+	})
+	return func() []Sighting {
+		cancel()
+		looking.Wait()
+		return sightings
+	}
+}
+
+// episodeTimeout bounds an episode: the longest, a restart of Prometheus, was
+// measured at 25 s.
+const episodeTimeout = 10 * time.Minute

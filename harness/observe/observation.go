@@ -375,6 +375,7 @@ type Episode struct {
 	Recovered  bool        `json:"recovered"`       // every expected target was up again at the end
 	Settled    string      `json:"settled"`         // how the scrapes were at the end
 	Up         []ReplicaUp `json:"up"`
+	Certs      []Sighting  `json:"certificates,omitempty"` // of the replicas, in their files
 	// Pods are those behind the targets and the replicas, before and after.
 	Pods []EpisodePod `json:"pods"`
 }

@@ -1,19 +1,61 @@
 package conformance
 
-import "github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+import (
+	"time"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
 
 // controlPlaneOutageSurvived: while istiod is away, no certificate can be
-// renewed, but those that are there go on to serve. An outage that is longer than
-// what remains of a certificate's life must break the scrapes, and does: the
-// agent tries again, it cannot invent one.
+// renewed, but those that are there go on to serve. That no scrape is missed does
+// not show it: a connection that is kept open outlives the certificate that it
+// began with, and the first new one is refused. So the certificates are judged
+// beside the scrapes.
 var controlPlaneOutageSurvived = Check{
 	ID:       "control-plane-outage-survived",
-	Title:    "No scrape is missed while the mesh's control plane is away for less than a certificate's rest of life",
+	Title:    "No scrape is missed and no certificate ends while the mesh's control plane is away",
 	Profile:  profileResilience,
 	Level:    reports.Core,
 	Disrupts: "istiod is taken away for some seconds",
-	Assess: survival{
-		disruption: ControlPlaneOutage,
-		bound:      "no scrape, since the certificates outlive the outage",
-	}.assess,
+	Assess: func(o *subject, f *finding) {
+		survival{
+			disruption: ControlPlaneOutage,
+			bound:      "no scrape, since the certificates outlive the outage",
+		}.assess(o, f)
+		for _, e := range o.Episodes {
+			if e.Disruption == ControlPlaneOutage && e.Error == "" {
+				for _, r := range o.Replicas {
+					assessValidity(e, r.Pod, f)
+				}
+			}
+		}
+	},
+}
+
+// assessValidity: each certificate of a replica was there before the one before it
+// ended.
+func assessValidity(e observe.Episode, replica string, f *finding) {
+	var own []observe.Sighting
+	for _, s := range e.Certs {
+		if s.Pod == replica {
+			own = append(own, s)
+		}
+	}
+	if len(own) == 0 {
+		f.unclear("which certificate %s had during the %s was not seen", replica, e.Disruption)
+		return
+	}
+	for i, s := range own {
+		until, text := e.To, "to the end"
+		if i+1 < len(own) {
+			until, text = own[i+1].At, "until "+own[i+1].At.Format(clock)
+		}
+		if ends := s.Certificate.NotAfter; until.After(ends) {
+			f.fail("the certificate of %s ended at %s and was in its files %s: for %s every new connection would have been refused, and scrapes went on only over those from before",
+				replica, ends.Format(time.TimeOnly), text, until.Sub(ends).Round(time.Second))
+			return
+		}
+	}
+	f.saw(sourceFiles, replica, "it had %d certificates, each replaced before it ended", len(own))
 }

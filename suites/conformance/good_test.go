@@ -24,11 +24,16 @@ func good(t testing.TB) observe.Observation {
 	const beside = "mtls-scrape-unmeshed"
 	o.Admission, o.WithoutCA, o.RootRotation, o.Episodes = nil, nil, nil, nil
 	o.ServiceMonitors = slices.DeleteFunc(o.ServiceMonitors, func(m monitoringv1.ServiceMonitor) bool { return m.Name == beside })
+	others := func(labels map[string]string) bool { return labels["job"] != "productpage" }
 	for i := range o.Replicas {
-		o.Replicas[i].Targets = slices.DeleteFunc(o.Replicas[i].Targets, func(t observe.Target) bool { return t.Labels["job"] == beside })
+		r := &o.Replicas[i]
+		r.Targets = slices.DeleteFunc(r.Targets, func(t observe.Target) bool { return others(t.Labels) })
+		r.Up = slices.DeleteFunc(r.Up, func(s observe.Series) bool { return others(s.Labels) })
+		r.Guide = slices.DeleteFunc(r.Guide, func(s observe.Sample) bool { return others(s.Labels) })
+		r.StartTimes = slices.DeleteFunc(r.StartTimes, func(s observe.Sample) bool { return others(s.Labels) })
 	}
 	for i := range o.Watch.Up {
-		o.Watch.Up[i].Series = slices.DeleteFunc(o.Watch.Up[i].Series, func(s observe.Series) bool { return s.Labels["job"] != "productpage" })
+		o.Watch.Up[i].Series = slices.DeleteFunc(o.Watch.Up[i].Series, func(s observe.Series) bool { return others(s.Labels) })
 	}
 	return o
 }

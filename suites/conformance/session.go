@@ -119,5 +119,5 @@ func (s *Session) describe() {
 		subject.ImageSource = string(s.run.Stack.Source)
 	}
 	s.run.Report.APIRequests = o.Requests
-	s.run.Report.Timeline = Timeline(o)
+	s.run.Report.Timeline, s.run.Report.Tracks = Timeline(o), Tracks(o)
 }

@@ -129,3 +129,38 @@ func TestScrapesThatDoNotComeBackAreFound(t *testing.T) {
 		assert.Equal(t, reports.Fail, checkNamed(t, id).Judge(o).Verdict, id)
 	}
 }
+
+func TestACertificateThatEndsDuringAnOutageFails(t *testing.T) {
+	// What the recording of an outage lacks is filled in: two certificates of 20 s.
+	sighted := func(o *observe.Observation, gap time.Duration) *observe.Episode {
+		e := resilience(o)[controlPlaneOutageSurvived.ID]
+		e.Certs = nil
+		for _, r := range o.Replicas {
+			first := observe.Certificate{Serial: "1", NotAfter: e.From.Add(2 * time.Second)}
+			second := observe.Certificate{Serial: "2", NotAfter: e.To.Add(time.Second)}
+			e.Certs = append(e.Certs, observe.Sighting{At: e.From, Pod: r.Pod, Certificate: first},
+				observe.Sighting{At: first.NotAfter.Add(gap), Pod: r.Pod, Certificate: second})
+		}
+		return e
+	}
+	o := whole(t)
+	sighted(&o, -time.Second)
+	r := controlPlaneOutageSurvived.Judge(o)
+	assert.Equal(t, reports.Pass, r.Verdict, r.Reason)
+
+	sighted(&o, 5*time.Second)
+	r = controlPlaneOutageSurvived.Judge(o)
+	assert.Equal(t, reports.Fail, r.Verdict)
+	assert.Contains(t, r.Reason, "for 5s every new connection would have been refused")
+
+	e := sighted(&o, -time.Second)
+	e.Certs[1].Certificate.NotAfter = e.To.Add(-3 * time.Second)
+	r = controlPlaneOutageSurvived.Judge(o)
+	assert.Equal(t, reports.Fail, r.Verdict)
+	assert.Contains(t, r.Reason, "was in its files to the end: for 3s")
+
+	e.Certs = nil
+	r = controlPlaneOutageSurvived.Judge(o)
+	assert.Equal(t, reports.Inconclusive, r.Verdict)
+	assert.Contains(t, r.Reason, "was not seen")
+}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
 // Mode is what a run is for.
@@ -61,7 +63,9 @@ type Config struct {
 	DryRun      bool              // say what would run
 	Observation string            // file to explain
 
-	file string
+	file    string
+	keyFile string
+	key     ed25519.PrivateKey // signs the attestation; nil if there is none
 }
 
 // UsageError is a mistake in what the user asked for.
@@ -142,6 +146,7 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	})
 	flags.BoolVar(&c.DryRun, "dry-run", false, "say what would run, and why the rest would not")
 	flags.StringVar(&c.Observation, "observation", "", "file to explain: an observation that an earlier run kept")
+	flags.StringVar(&c.keyFile, "key", "", "file with the ed25519 key that signs the attestation (default the variable "+reports.SigningKeyVariable+"; unsigned without)")
 	flags.StringVar(&c.file, "config", "", "configuration file (default config.yaml, if there is one)")
 	return nil
 }
@@ -176,6 +181,10 @@ func Load(flags *flag.FlagSet, args []string) (Config, error) {
 		return c, UsageError{fmt.Errorf("unexpected argument %q: options are given as -name=value", flags.Arg(0))}
 	}
 	if err := c.readFile(flags); err != nil {
+		return c, UsageError{err}
+	}
+	var err error
+	if c.key, err = reports.SigningKey(c.keyFile, os.Getenv); err != nil {
 		return c, UsageError{err}
 	}
 	return c, c.complete()
@@ -285,6 +294,6 @@ func (c Config) Settings() map[string]string {
 		"mode": string(c.Mode), "images": string(c.Images), "prometheus": c.Prometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
-		"dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
+		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
 	}
 }

@@ -191,7 +191,7 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 	settings := c.Settings()
 	assert.Equal(t, map[string]string{
 		"mode": "e2e", "images": "packages", "prometheus": "v3.12.0", "cluster": "mtls-scrape-x", "keep": "true", "out": "/o", "cache": "/c", "settle": "1s", "watch": "2m0s", "outage": "7s", "repeat": "3",
-		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "observation": "/x.json",
+		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
 	}, settings)
 	flags.VisitAll(func(f *flag.Flag) {
 		if !strings.HasPrefix(f.Name, "test.") && f.Name != "config" {

@@ -230,11 +230,12 @@ func (r *Run) conclude() int {
 		return int(reports.ExitConformant) // nothing was judged, and nothing was asked to be
 	}
 	dir := filepath.Join(r.Out, r.ID)
-	err := reports.Write(dir, *r.Report)
+	_, err := reports.WriteAll(dir, *r.Report, r.key)
 	if err == nil {
 		err = reports.Link(r.Out, r.ID)
 	}
 	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName))
+	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if r.Report.ExitCode == reports.ExitConformant {

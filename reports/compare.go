@@ -1,0 +1,405 @@
+package reports
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Change is what became of a check from one report to the next.
+type Change string
+
+const (
+	// Worse says that what held, or was not judged, fails now, or that what held was
+	// not proven again.
+	Worse Change = "worse"
+	// Better says that what did not hold, or was not judged, holds now.
+	Better Change = "better"
+	// Appeared says that only the later report has the check.
+	Appeared Change = "appeared"
+	// Vanished says that only the earlier report has the check.
+	Vanished Change = "vanished"
+	// Changed says that the verdict is another one, but that it is no better and no
+	// worse: what failed does not hold because it could not be judged.
+	Changed Change = "changed"
+	// Unchanged says that the verdict is the same.
+	Unchanged Change = "unchanged"
+)
+
+// ComparisonVersion is the version of the JSON form of a comparison. It changes by
+// the rule of [SchemaVersion].
+const ComparisonVersion = "1.0"
+
+// Comparison is what two reports differ in. Every list is in the order of the later
+// report.
+type Comparison struct {
+	SchemaVersion string `json:"schemaVersion"`
+	Before        Side   `json:"before"`
+	After         Side   `json:"after"`
+	// ExitCode is 0 if nothing is worse that may not be; see [Compare].
+	ExitCode ExitCode `json:"exitCode"`
+	// Findings are the sentences that made the exit code what it is.
+	Findings []string `json:"findings"`
+	// Checks are all checks of either report.
+	Checks []CheckChange `json:"checks"`
+	// Subject lists what is different about the subject.
+	Subject []FieldChange `json:"subject"`
+	// Phases are those of either report.
+	Phases []PhaseChange `json:"phases"`
+	// Lost are the lanes in which either report missed scrapes.
+	Lost []LostChange `json:"lost"`
+	// Expired and Unused are entries of the allow-list that should go: they count no
+	// more, or nothing is worse that they would allow.
+	Expired []Allowance `json:"expired"`
+	Unused  []Allowance `json:"unused"`
+}
+
+// Side is one of the two reports.
+type Side struct {
+	RunID     string    `json:"runId"`
+	StartedAt time.Time `json:"startedAt"`
+	Verdict   Verdict   `json:"verdict"`
+	ExitCode  ExitCode  `json:"exitCode"`
+	Suite     Suite     `json:"suite"`
+	// Seconds is how long the run took.
+	Seconds float64 `json:"seconds"`
+	// LostScrapes is how many scrapes were missed in all.
+	LostScrapes int `json:"lostScrapes"`
+}
+
+// CheckChange is what became of one check.
+type CheckChange struct {
+	ID      string `json:"id"`
+	Profile string `json:"profile"`
+	Change  Change `json:"change"`
+	// Before and After are the verdicts, empty where a report does not have the check.
+	Before Verdict `json:"before"`
+	After  Verdict `json:"after"`
+	// Reason is the later report's, of a check that vanished the earlier's.
+	Reason string `json:"reason"`
+	// Counts says that the check gates in either report.
+	Counts bool `json:"counts"`
+	// Allowed is why the allow-list lets it be worse; empty if it does not.
+	Allowed string `json:"allowed"`
+	// BeforeSeconds and AfterSeconds are how long it took.
+	BeforeSeconds float64 `json:"beforeSeconds"`
+	AfterSeconds  float64 `json:"afterSeconds"`
+}
+
+// FieldChange is a field of the subject, or the suite, that is another one.
+type FieldChange struct {
+	Name   string `json:"name"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// PhaseChange is how long a phase took, 0 where a report does not have it.
+type PhaseChange struct {
+	Name          string  `json:"name"`
+	BeforeSeconds float64 `json:"beforeSeconds"`
+	AfterSeconds  float64 `json:"afterSeconds"`
+}
+
+// LostChange is how many scrapes were missed in a lane.
+type LostChange struct {
+	Subject string `json:"subject"`
+	Before  int    `json:"before"`
+	After   int    `json:"after"`
+}
+
+// Compare says what became of each check of two reports of the same subject. It
+// concludes both and believes neither what it says of itself; whether one contradicts
+// itself is for [Report.Validate] to say first, as [CompareFiles] does.
+//
+// The exit code, the first that applies, is that of what is new in the later report:
+//
+//	4 interrupted    it was stopped before its end.
+//	1 worse          a check that counts fails and did not, or more scrapes were
+//	                 missed although nothing was disrupted. A run that disrupts loses
+//	                 scrapes on purpose, and its checks know how many it may.
+//	2 set-up failed
+//	3 leftovers
+//	6 unproven       a check that counts was not judged, was skipped or vanished
+//	                 though it passed, or could not be judged at its first try.
+//	0                nothing is worse, or the allow-list lets it be.
+//
+// An entry of the allow-list concerns checks and lost scrapes, never how a run ended.
+// One that has expired by now does not count.
+func Compare(before, after Report, allow []Allowance, now time.Time) Comparison {
+	before.Conclude()
+	after.Conclude()
+	c := Comparison{
+		SchemaVersion: ComparisonVersion, Before: side(before), After: side(after),
+		Checks: checkChanges(before, after), Subject: subjectChanges(before, after), Phases: phaseChanges(before, after), Lost: lostChanges(before, after),
+		Findings: []string{}, Expired: []Allowance{}, Unused: []Allowance{},
+	}
+	allowed := map[string]Allowance{}
+	for _, a := range allow {
+		if a.expired(now) {
+			c.Expired = append(c.Expired, a)
+			continue
+		}
+		allowed[a.ID] = a
+	}
+	used := c.judge(before, after, allowed)
+	for _, a := range allow {
+		if !a.expired(now) && !used[a.ID] {
+			c.Unused = append(c.Unused, a)
+		}
+	}
+	return c
+}
+
+// judge finds what makes the exit code, and returns which entries of the allow-list
+// were of use.
+func (c *Comparison) judge(before, after Report, allowed map[string]Allowance) (used map[string]bool) {
+	used = map[string]bool{}
+	codes := map[ExitCode]bool{}
+	find := func(code ExitCode, format string, args ...any) {
+		codes[code] = true
+		c.Findings = append(c.Findings, fmt.Sprintf(format, args...))
+	}
+	if after.Interrupted && !before.Interrupted {
+		find(ExitInterrupted, "the later run was stopped before its end")
+	}
+	for i := range c.Checks {
+		k := &c.Checks[i]
+		code := k.class()
+		if code == ExitConformant {
+			continue
+		}
+		if a, ok := allowed[k.ID]; ok {
+			used[k.ID], k.Allowed = true, a.Reason
+			continue
+		}
+		find(code, "%s", k.sentence())
+	}
+	if more := c.After.LostScrapes - c.Before.LostScrapes; more > 0 && !disrupted(after) {
+		if _, ok := allowed[LostScrapes]; ok {
+			used[LostScrapes] = true
+		} else {
+			find(ExitCheckFailed, "%s missed although nothing was disrupted, %d before", count(c.After.LostScrapes, "scrape"), c.Before.LostScrapes)
+		}
+	}
+	if after.Error != nil && before.Error == nil {
+		find(ExitSetupFailed, "the set-up of the later run failed in phase %q: %s", after.Error.Phase, firstLine(after.Error.Message))
+	}
+	if len(after.Leftovers) > 0 && len(before.Leftovers) == 0 {
+		find(ExitLeftovers, "the later run left %s behind (%s)", count(len(after.Leftovers), "thing"), some(after.Leftovers))
+	}
+	for _, code := range []ExitCode{ExitInterrupted, ExitCheckFailed, ExitSetupFailed, ExitLeftovers, ExitInconclusive} {
+		if codes[code] {
+			c.ExitCode = code
+			break
+		}
+	}
+	return used
+}
+
+// class is the exit code that a change calls for by itself.
+func (k CheckChange) class() ExitCode {
+	switch {
+	case !k.Counts || k.Change == Unchanged || k.Change == Changed || k.Change == Better:
+		return ExitConformant
+	case k.Change == Vanished && k.Before != Pass:
+		return ExitConformant
+	case k.After == Fail:
+		return ExitCheckFailed
+	case k.Change == Appeared && k.After != Inconclusive:
+		return ExitConformant
+	}
+	return ExitInconclusive
+}
+
+// sentence says what is worse about a check.
+func (k CheckChange) sentence() string {
+	past := map[Verdict]string{Pass: "passed", Fail: "failed", Skip: "was skipped", Inconclusive: "could not be judged", "": "is new"}[k.Before]
+	if k.Change == Vanished {
+		return fmt.Sprintf("%s %s and was not run again", k.ID, past)
+	}
+	present := map[Verdict]string{Fail: "fails", Skip: "is skipped", Inconclusive: "cannot be judged"}[k.After]
+	if k.Change != Appeared {
+		present = "now " + present
+	}
+	return fmt.Sprintf("%s %s and %s: %s", k.ID, past, present, firstLine(k.Reason))
+}
+
+// changeOf compares two verdicts of a check that both reports have.
+func changeOf(before, after Verdict) Change {
+	switch {
+	case before == after:
+		return Unchanged
+	case after == Pass:
+		return Better
+	case after == Fail, before == Pass, before == Skip:
+		return Worse
+	}
+	return Changed
+}
+
+func checkChanges(before, after Report) []CheckChange {
+	changes := []CheckChange{}
+	// A check that is listed twice contradicts its report; its last result is taken.
+	earlier := map[string]Check{}
+	for _, c := range before.Checks {
+		earlier[c.ID] = c
+	}
+	seen := map[string]bool{}
+	for _, c := range after.Checks {
+		k := CheckChange{
+			ID: c.ID, Profile: c.Profile, Change: Appeared, After: c.outcome(), Reason: c.Reason, Counts: c.Level.Gates(),
+			AfterSeconds: number(c.DurationSeconds),
+		}
+		if b, ok := earlier[c.ID]; ok {
+			k.Before, k.BeforeSeconds = b.outcome(), number(b.DurationSeconds)
+			k.Change = changeOf(k.Before, k.After)
+			// A check that was made provisional in between still lost what it proved.
+			k.Counts = k.Counts || b.Level.Gates()
+		}
+		seen[c.ID] = true
+		changes = append(changes, k)
+	}
+	for _, b := range before.Checks {
+		if !seen[b.ID] {
+			changes = append(changes, CheckChange{
+				ID: b.ID, Profile: b.Profile, Change: Vanished, Before: b.outcome(), Reason: b.Reason, Counts: b.Level.Gates(),
+				BeforeSeconds: number(b.DurationSeconds),
+			})
+		}
+	}
+	return changes
+}
+
+func side(r Report) Side {
+	s := Side{RunID: r.RunID, StartedAt: utc(r.StartedAt), Verdict: r.Verdict, ExitCode: r.ExitCode, Suite: r.Suite}
+	if d := r.EndedAt.Sub(r.StartedAt); d > 0 {
+		s.Seconds = d.Seconds()
+	}
+	for _, t := range lanes(r) {
+		s.LostScrapes += t.missed()
+	}
+	return s
+}
+
+func subjectChanges(before, after Report) []FieldChange {
+	changes := []FieldChange{}
+	b, a := before.Subject.fields(), after.Subject.fields()
+	b = append(b, field{"suite", "Suite", strings.TrimSpace(before.Suite.Version + " " + before.Suite.Commit)})
+	a = append(a, field{"suite", "Suite", strings.TrimSpace(after.Suite.Version + " " + after.Suite.Commit)})
+	for i := range b {
+		if b[i].Value != a[i].Value {
+			changes = append(changes, FieldChange{b[i].Label, b[i].Value, a[i].Value})
+		}
+	}
+	return changes
+}
+
+// phaseChanges adds up what a report has several times, as a phase that runs again.
+func phaseChanges(before, after Report) []PhaseChange {
+	changes := []PhaseChange{}
+	at := map[string]int{}
+	add := func(phases []Phase, seconds func(*PhaseChange) *float64) {
+		for _, p := range phases {
+			i, ok := at[p.Name]
+			if !ok {
+				i = len(changes)
+				at[p.Name] = i
+				changes = append(changes, PhaseChange{Name: p.Name})
+			}
+			*seconds(&changes[i]) += number(p.Seconds)
+		}
+	}
+	add(after.Phases, func(c *PhaseChange) *float64 { return &c.AfterSeconds })
+	add(before.Phases, func(c *PhaseChange) *float64 { return &c.BeforeSeconds })
+	return changes
+}
+
+func lostChanges(before, after Report) []LostChange {
+	sums := map[string]*LostChange{}
+	add := func(r Report, n func(*LostChange) *int) {
+		for _, t := range lanes(r) {
+			m := t.missed()
+			if m == 0 {
+				continue
+			}
+			if sums[t.Subject] == nil {
+				sums[t.Subject] = &LostChange{Subject: t.Subject}
+			}
+			*n(sums[t.Subject]) += m
+		}
+	}
+	add(before, func(c *LostChange) *int { return &c.Before })
+	add(after, func(c *LostChange) *int { return &c.After })
+	changes := make([]LostChange, 0, len(sums))
+	for _, c := range sums {
+		changes = append(changes, *c)
+	}
+	slices.SortFunc(changes, func(a, b LostChange) int { return cmp.Compare(a.Subject, b.Subject) })
+	return changes
+}
+
+// disrupted reports whether anything was taken away on purpose during a run.
+func disrupted(r Report) bool {
+	for _, t := range lanes(r) {
+		for _, b := range t.Bars {
+			if b.Kind == DisruptionBar {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// CompareFiles compares two reports by the files or directories that hold them. allow
+// names an allow-list, or is empty. The error is the user's: a file that is not there
+// or no report, or a report that contradicts itself and proves nothing.
+func CompareFiles(before, after, allow string, now time.Time) (Comparison, error) {
+	var read [2]Report
+	for i, path := range []string{before, after} {
+		r, err := Read(path)
+		if err == nil {
+			err = r.Validate()
+		}
+		if err != nil {
+			return Comparison{}, fmt.Errorf("cannot compare with %s: %w", path, err)
+		}
+		read[i] = r
+	}
+	var list []Allowance
+	if allow != "" {
+		var err error
+		if list, err = ReadAllowances(allow); err != nil {
+			return Comparison{}, err
+		}
+	}
+	return Compare(read[0], read[1], list, now), nil
+}
+
+// JSON is the comparison for a machine.
+func (c Comparison) JSON() ([]byte, error) {
+	data, err := json.MarshalIndent(c, "", "  ")
+	return append(data, '\n'), err
+}
+
+// Headline is the outcome in a few words.
+func (c Comparison) Headline() string {
+	words := map[ExitCode]string{
+		ExitConformant: "nothing is worse", ExitCheckFailed: "worse than before", ExitSetupFailed: "the later run could not be set up",
+		ExitLeftovers: "the later run left something behind", ExitInterrupted: "the later run was stopped", ExitInconclusive: "less is proven than before",
+	}
+	return words[c.ExitCode]
+}
+
+// of are the checks with a change.
+func (c Comparison) of(change Change) []CheckChange {
+	var list []CheckChange
+	for _, k := range c.Checks {
+		if k.Change == change {
+			list = append(list, k)
+		}
+	}
+	return list
+}
