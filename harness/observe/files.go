@@ -65,14 +65,14 @@ func (o *Observer) readFiles(ctx context.Context, pod string, files []File) (see
 		}
 	}
 	// head prints each file under its name, says which it cannot open, and goes on.
-	read, complaints, err := o.execAll(ctx, o.namespace, pod, prometheusContainer, append([]string{"head", "-c", "1000000"}, append(paths, socketTables...)...)...)
+	read, complaints, err := o.execAll(ctx, pod, append([]string{"head", "-c", "1000000"}, append(paths, socketTables...)...)...)
 	if err != nil {
 		return files, nil, err
 	}
 	contents = splitHeads(read)
 	keyComplaints := ""
 	if len(keys) > 0 {
-		if _, keyComplaints, err = o.execAll(ctx, o.namespace, pod, prometheusContainer, append([]string{"head", "-c", "0"}, keys...)...); err != nil {
+		if _, keyComplaints, err = o.execAll(ctx, pod, append([]string{"head", "-c", "0"}, keys...)...); err != nil {
 			return files, contents, err
 		}
 	}
@@ -82,7 +82,7 @@ func (o *Observer) readFiles(ctx context.Context, pod string, files []File) (see
 		for _, f := range files {
 			names = append(names, f.Path)
 		}
-		if status, _, err = o.execAll(ctx, o.namespace, pod, prometheusContainer, names...); err != nil {
+		if status, _, err = o.execAll(ctx, pod, names...); err != nil {
 			return files, contents, err
 		}
 	}

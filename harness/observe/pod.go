@@ -39,17 +39,18 @@ func (o *Observer) exec(ctx context.Context, namespace, pod, container string, a
 	return out.String(), nil
 }
 
-// execAll runs a program that goes on after a complaint, and returns what it
+// execAll runs a program in a replica's Prometheus container that goes on after a
+// complaint, and returns what it
 // printed and what it complained of. A program that ran and failed is no error
 // here; one that could not be run is.
-func (o *Observer) execAll(ctx context.Context, namespace, pod, container string, argv ...string) (printed, complaints string, err error) {
+func (o *Observer) execAll(ctx context.Context, pod string, argv ...string) (printed, complaints string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var out, errOut bytes.Buffer
-	err = o.client.Resources().ExecInPod(ctx, namespace, pod, container, argv, &out, &errOut)
+	err = o.client.Resources().ExecInPod(ctx, o.namespace, pod, prometheusContainer, argv, &out, &errOut)
 	var exit exec.CodeExitError
 	if err != nil && (!errors.As(err, &exit) || exit.Code > 125) { // 126 and above: it was not run
-		return "", "", fmt.Errorf("running %q in %s/%s, container %s: %w %s", strings.Join(argv, " "), namespace, pod, container, err, strings.TrimSpace(errOut.String()))
+		return "", "", fmt.Errorf("running %q in %s/%s, container %s: %w %s", strings.Join(argv, " "), o.namespace, pod, prometheusContainer, err, strings.TrimSpace(errOut.String()))
 	}
 	return out.String(), errOut.String(), nil
 }

@@ -65,7 +65,7 @@ type watching struct {
 
 // look notes every certificate that was not there at the last look.
 func (w *watching) look(ctx context.Context) error {
-	for _, r := range w.pass.o.Replicas {
+	for _, r := range w.o.Replicas {
 		c, err := w.readCertificate(ctx, r.Pod, w.chain, w.roots)
 		if err != nil {
 			return err
@@ -77,7 +77,7 @@ func (w *watching) look(ctx context.Context) error {
 		if s.Written, err = w.written(ctx, r.Pod); err != nil {
 			return err
 		}
-		if proxied(w.pass.o, r.Pod) {
+		if proxied(w.o, r.Pod) {
 			used, err := w.proxyCertificates(ctx, w.namespace, r.Pod)
 			if err != nil {
 				return err
@@ -121,7 +121,7 @@ func (w *watching) lookAtTargets(ctx context.Context) error {
 // states are how far the replicas and the targets have come.
 func (w *watching) states() (replicas, targets rotationState) {
 	var names []string
-	for _, r := range w.pass.o.Replicas {
+	for _, r := range w.o.Replicas {
 		names = append(names, r.Pod)
 	}
 	replicas = rotation(w.Certs, names, time.Now())

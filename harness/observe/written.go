@@ -10,10 +10,10 @@ import (
 // container that scrapes with them.
 func (o *watching) written(ctx context.Context, pod string) (map[string]time.Time, error) {
 	argv := []string{"stat", "-c", "%y %n"}
-	for _, f := range NamedFiles(o.pass.o) {
+	for _, f := range NamedFiles(o.o) {
 		argv = append(argv, f.Path)
 	}
-	printed, _, err := o.execAll(ctx, o.namespace, pod, prometheusContainer, argv...)
+	printed, _, err := o.execAll(ctx, pod, argv...)
 	if err != nil {
 		return nil, err
 	}
