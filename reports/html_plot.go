@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,6 +17,10 @@ const (
 	plotColumns = 250
 	// plotLanes is how many lanes are drawn; the others share one.
 	plotLanes = 40
+	// plotRows is how many certificates are drawn one below the other, and rowHeight
+	// how high each row is, in pixels. Three overlap while a root is being replaced.
+	plotRows  = 4
+	rowHeight = 11
 	// clockFormat is how a time is shown. All times are in UTC.
 	clockFormat = "15:04:05"
 )
@@ -29,6 +34,7 @@ type plotView struct {
 
 // bandView is a disruption, which concerns every lane.
 type bandView struct {
+	from            time.Time
 	X, Width        string
 	Label, From, To string
 }
@@ -37,7 +43,7 @@ type bandView struct {
 type laneView struct {
 	Name, Summary         string
 	Certificates, Scrapes int
-	Missed                int
+	Missed, Height        int    // Height is in pixels
 	LastEnd               string // of its certificates
 	Bars                  []barView
 	OK                    string // the path of the scrapes that succeeded
@@ -63,10 +69,11 @@ func drawPlot(r Report) *plotView {
 	for _, t := range tracks {
 		for _, b := range t.Bars {
 			if b.Kind == DisruptionBar {
-				p.Bands = append(p.Bands, bandView{units(s.x(b.From)), s.width(b), oneLine(b.Label), clock(b.From), clock(b.To)})
+				p.Bands = append(p.Bands, bandView{b.From, units(s.x(b.From)), s.width(b), oneLine(b.Label), clock(b.From), clock(b.To)})
 			}
 		}
 	}
+	slices.SortStableFunc(p.Bands, func(a, b bandView) int { return a.from.Compare(b.from) })
 	shown, rest := chosen(tracks)
 	for _, t := range shown {
 		p.Lanes = append(p.Lanes, s.lane(t))
@@ -79,7 +86,7 @@ func drawPlot(r Report) *plotView {
 		p.Lanes = append(p.Lanes, s.lane(together))
 	}
 	if len(p.Lanes) == 0 {
-		p.Lanes = append(p.Lanes, laneView{Name: "disruptions", Summary: "no lane of scrapes or certificates was recorded"})
+		p.Lanes = append(p.Lanes, laneView{Name: "disruptions", Height: 2 + 2*rowHeight, Summary: "no lane of scrapes or certificates was recorded"})
 	}
 	return p
 }
@@ -176,23 +183,39 @@ func (s scale) width(b Bar) string { return units(max(2, s.x(b.To)-s.x(b.From)))
 func (s scale) lane(t Track) laneView {
 	v := laneView{Name: oneLine(t.Subject), Scrapes: len(t.Points), Missed: t.missed()}
 	var last time.Time
+	var ends []time.Time // of the last bar of each row
 	for _, b := range t.Bars {
 		if b.Kind == DisruptionBar {
 			continue
 		}
-		// Certificates overlap, so that neighbours are drawn one below the other.
-		y := []string{"2", "13"}[v.Certificates%2]
 		v.Certificates++
 		last = later(last, b.To)
+		row := freeRow(ends, b.From)
+		if row == len(ends) {
+			ends = append(ends, time.Time{})
+		}
+		ends[row] = later(ends[row], b.To)
 		label := fmt.Sprintf("%s, %s to %s", oneLine(b.Label), clock(b.From), stamp(b.To))
-		v.Bars = append(v.Bars, barView{units(s.x(b.From)), y, s.width(b), label})
+		v.Bars = append(v.Bars, barView{units(s.x(b.From)), units(float64(2 + row*rowHeight)), s.width(b), label})
 	}
+	v.Height = 2 + max(2, len(ends))*rowHeight
 	if v.Certificates > 0 {
 		v.LastEnd = stamp(last)
 	}
 	v.OK, v.Losses = s.marks(t.Points)
 	v.Summary = v.words()
 	return v
+}
+
+// freeRow is the first row in which nothing lasts at a time. Certificates overlap, and
+// what overlaps is drawn one below the other; if there is no room, in the last row.
+func freeRow(ends []time.Time, at time.Time) int {
+	for i, end := range ends {
+		if !at.Before(end) {
+			return i
+		}
+	}
+	return min(len(ends), plotRows-1)
 }
 
 // words is a lane for whoever does not see it.

@@ -161,6 +161,10 @@ func TestPlotWindow(t *testing.T) {
 	assert.Equal(t, "M502 8v8", l.OK)
 	assert.Equal(t, []lossView{{"990", "1 scrape missed at 06:31:39"}}, l.Losses)
 
+	three := drawPlot(Report{EndedAt: at(100), Tracks: []Track{{Subject: "p", Bars: []Bar{cert(0, 50), cert(10, 60), cert(20, 70), cert(50, 90)}}}}).Lanes[0]
+	assert.Equal(t, []string{"2", "13", "24", "2"}, []string{three.Bars[0].Y, three.Bars[1].Y, three.Bars[2].Y, three.Bars[3].Y}, "what overlaps is drawn one below the other")
+	assert.Equal(t, 35, three.Height)
+
 	assert.Nil(t, drawPlot(Report{EndedAt: at(9)}), "nothing was watched")
 	p = drawPlot(Report{Tracks: []Track{{Subject: "p", Points: []Point{{at(0), true}}}}})
 	require.NotNil(t, p, "one instant, and a run without an end")

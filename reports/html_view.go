@@ -42,6 +42,7 @@ type pageView struct {
 	Facts, Settings      []field
 	Plot                 *plotView
 	Phases               []phaseView
+	Repetitions          *Repetitions
 	Events               []eventView
 	MoreEvents           int
 }
@@ -90,7 +91,7 @@ func view(r Report) pageView {
 	v := pageView{
 		Verdict: r.Verdict, Word: r.ExitCode.String(), Headline: r.Headline(), ExitCode: int(r.ExitCode), RunID: r.RunID,
 		Error: r.Error, Leftovers: r.Leftovers, Interrupted: r.Interrupted, Checks: len(checks), Subject: r.Subject,
-		Plot: drawPlot(r), Phases: phaseViews(r.Phases), Took: times(r),
+		Plot: drawPlot(r), Phases: phaseViews(r.Phases), Repetitions: r.Repetitions, Took: times(r),
 	}
 	if !r.StartedAt.IsZero() {
 		v.Started = stamp(r.StartedAt) + " UTC"

@@ -67,6 +67,9 @@ func junitSuite(r Report, id int, name string, took time.Duration, cases []junit
 			s.AddProperty("subject."+f.Name, oneLine(f.Value))
 		}
 	}
+	if r.Repetitions != nil {
+		s.AddProperty("repetitions", oneLine(r.Repetitions.String()))
+	}
 	for _, c := range cases {
 		c.Classname = junitPackage + "." + s.Name
 		s.AddTestcase(c)

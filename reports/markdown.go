@@ -172,5 +172,8 @@ func mdEnvironment(b *strings.Builder, r Report) {
 	row("Suite", strings.TrimSpace(r.Suite.Version+" "+r.Suite.Commit))
 	row("Run", r.RunID)
 	row("Time", times(r))
+	if r.Repetitions != nil {
+		row("Repeated", r.Repetitions.String())
+	}
 	b.WriteString("\n</details>\n")
 }

@@ -85,6 +85,13 @@ func (m metrics) run(r Report) {
 	}
 	m.gauge("run_info", "What was judged, and by what; always 1.", labels...).WithLabelValues(values...).Set(1)
 
+	if n := r.Repetitions; n != nil {
+		rounds := m.gauge("rounds", "How often the subject was judged, by how it came out; a check has the worst of its verdicts.", "verdict")
+		rounds.WithLabelValues(string(Pass)).Set(float64(n.Rounds - n.Failed - n.Inconclusive))
+		rounds.WithLabelValues(string(Fail)).Set(float64(n.Failed))
+		rounds.WithLabelValues(string(Inconclusive)).Set(float64(n.Inconclusive))
+	}
+
 	phases := m.gauge("phase_duration_seconds", "How long a phase of the run took.", "phase")
 	for _, p := range r.Phases {
 		phases.WithLabelValues(oneLine(p.Name)).Add(number(p.Seconds))

@@ -6,8 +6,11 @@
 // checks into the verdict and the exit code of a run ([Report.Conclude]) and finds
 // contradictions in a report ([Report.Validate]).
 //
-// It never talks to a cluster, never reads the clock, never reads a Secret, and
-// imports nothing of this project, so that a report can be read and compared
+// It writes the report and every other format ([WriteAll], [Formats]), compares two
+// reports ([Compare]), and verifies one for somebody who believes nobody ([Verifier]).
+//
+// It never talks to a cluster, never reads the clock, never reads a Secret of one, and
+// imports nothing of this project, so that a report can be read, compared and verified
 // wherever Go runs.
 //
 // Read [Report] first, then [Report.Conclude].

@@ -128,16 +128,9 @@ func (v Verifier) compareJudged(r Report, judged map[string][]Check, f *findings
 			continue
 		}
 		n++
-		// Of several observations the one that agrees is the one that it was judged by.
-		best := again[0]
-		for _, a := range again {
-			if a.Verdict == c.Verdict && a.Reason == c.Reason {
-				best = a
-				break
-			}
-		}
+		best := result(r, c, again)
 		switch {
-		case f.differs(c, best), sameWords(c, best):
+		case f.differs(c, best), r.Repetitions != nil, sameWords(c, best):
 		case !sameSuite:
 			f.note("check %s is worded differently by this suite than by the one that judged it, %s", c.ID, oneLine(r.Suite.Version))
 		case c.Verdict == Inconclusive:
@@ -147,10 +140,41 @@ func (v Verifier) compareJudged(r Report, judged map[string][]Check, f *findings
 			f.rewritten(c, best)
 		}
 	}
+	if r.Repetitions != nil {
+		f.note("the report is of %s, of which the bad ones and the last are kept: their verdicts were compared, not their words", count(r.Repetitions.Rounds, "round"))
+	}
 	if n == 0 && slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Verdict == Pass || c.Verdict == Fail }) {
 		f.add("observation-none", "there is no observation to judge again: the report has nothing but its own word")
 	}
 	return n
+}
+
+// result is what several observations give together for a check. One in which it fails
+// counts whatever others say; so does one in which it cannot be judged, if they are
+// rounds of the same thing. Else the check was judged by the one that agrees, since
+// not every observation holds what every check needs.
+func result(r Report, c Check, again []Check) Check {
+	counts := []Verdict{Fail}
+	if r.Repetitions != nil {
+		counts = append(counts, Inconclusive)
+	}
+	for _, verdict := range counts {
+		for _, a := range again {
+			if a.Verdict == verdict && c.Verdict != verdict {
+				return a
+			}
+		}
+	}
+	best := again[0]
+	for _, a := range again {
+		switch {
+		case a.Verdict == c.Verdict && sameWords(c, a):
+			return a
+		case a.Verdict == c.Verdict && best.Verdict != c.Verdict:
+			best = a
+		}
+	}
+	return best
 }
 
 // differs tells what no version of a suite may differ in.

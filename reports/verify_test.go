@@ -463,6 +463,49 @@ func TestVerifyOfAnotherSuite(t *testing.T) {
 	assert.False(t, verifier.Verify(b.dir).Sound(), "one who does not say which suite he is compares words")
 }
 
+// TestVerifyOfSeveralObservations has one more beside that of the report.
+func TestVerifyOfSeveralObservations(t *testing.T) {
+	cases := map[string]struct {
+		report Report
+		other  Verdict // of targets-up in the other observation
+		rounds bool
+		code   string
+	}{
+		"a part of what there is to see": {certified(), Inconclusive, false, ""},
+		"the same":                       {certified(), Pass, false, ""},
+		"a failure that was left out":    {certified(), Fail, false, "verdict"},
+		"a round that failed":            {certified(), Fail, true, "verdict"},
+		"a round that was not judged":    {certified(), Inconclusive, true, "verdict"},
+		"a failure in one of two":        {denied(), Pass, false, ""},
+		"a failure in one of two rounds": {denied(), Pass, true, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := c.report
+			if c.rounds {
+				r.Repetitions = &Repetitions{Rounds: 2}
+			}
+			b := newBench(t, r, testKey(1))
+			checks := append([]Check(nil), r.Checks...)
+			for i := range checks {
+				checks[i].Causes, checks[i].DurationSeconds = nil, 0
+			}
+			checks[3].Verdict = c.other
+			data, err := json.Marshal(checks)
+			require.NoError(t, err)
+			b.write(observationDir+"/a.json", string(data))
+			require.NoError(t, Attest(b.dir, testKey(1)))
+			v := b.verify(publicOf(testKey(1)))
+			if c.code == "" {
+				assert.Empty(t, v.Findings)
+			} else {
+				assert.NotEmpty(t, find(v, c.code, "targets-up"), "%v", v.Findings)
+			}
+			assert.Equal(t, c.rounds, strings.Contains(strings.Join(v.Notes, ""), "the report is of 2 rounds"))
+		})
+	}
+}
+
 func TestVerifyWithoutMeans(t *testing.T) {
 	b := newBench(t, certified(), testKey(1))
 	v := Verifier{}.Verify(b.dir)

@@ -71,6 +71,14 @@ func writable(r Report) Report {
 	for i := range r.Timeline {
 		r.Timeline[i].At = utc(r.Timeline[i].At)
 	}
+	if r.Repetitions != nil {
+		n := *r.Repetitions
+		n.Low, n.High, n.Phases = number(n.Low), number(n.High), list(n.Phases)
+		for i := range n.Phases {
+			n.Phases[i].MeanSeconds, n.Phases[i].HalfWidthSeconds = number(n.Phases[i].MeanSeconds), number(n.Phases[i].HalfWidthSeconds)
+		}
+		r.Repetitions = &n
+	}
 	r.Tracks = list(r.Tracks)
 	for i := range r.Tracks {
 		t := &r.Tracks[i]

@@ -86,7 +86,7 @@ func TestWriteConcludes(t *testing.T) {
 func TestEncodeHasNoNullAndNoLostReport(t *testing.T) {
 	r := Report{
 		Checks: []Check{{DurationSeconds: math.NaN()}},
-		Phases: []Phase{{Seconds: math.Inf(1)}},
+		Phases: []Phase{{Seconds: math.Inf(1)}}, Repetitions: &Repetitions{High: math.NaN(), Phases: []PhaseStatistic{{HalfWidthSeconds: math.NaN()}}},
 	}
 	data, err := Encode(r)
 	require.NoError(t, err)
