@@ -176,8 +176,8 @@ func TestComparisonOfHostileText(t *testing.T) {
 func TestCompareFiles(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	require.NoError(t, Write(at("a"), good()))
-	require.NoError(t, Write(at("b"), failing()))
+	require.NoError(t, write(at("a"), good()))
+	require.NoError(t, write(at("b"), failing()))
 	require.NoError(t, os.WriteFile(at("allow"), []byte("- {id: targets-up, reason: r, expires: 2100-01-01}\n- {id: scraper-certificate-rotated, reason: r, expires: 2100-01-01}"), 0o600))
 
 	c, err := CompareFiles(at("a"), filepath.Join(at("b"), FileName), "", now)

@@ -29,11 +29,13 @@ func Formats() []Format {
 	}
 }
 
-// WriteAll writes report.json, every other format and the attestation into dir, each
-// at once or not at all, and returns the names of the files that it wrote. report.json
+// WriteAll writes report.json, every other format and the attestation into dir, which
+// it creates if need be, and returns the names of the files that it wrote. report.json
 // comes first, and a format that fails keeps no other from being written: the error
-// names all that failed. The observations must be there by then, since the attestation
-// is about them as well; it is signed if there is a key, see [SigningKey].
+// names all that failed. A reader finds the old file or the new one, never a part: each
+// is written under another name, flushed to the disk and renamed. The observations must
+// be there by then, since the attestation is about them as well; it is signed if there
+// is a key, see [SigningKey].
 func WriteAll(dir string, r Report, key ed25519.PrivateKey) ([]string, error) {
 	data, err := Encode(r)
 	if err != nil {

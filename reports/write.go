@@ -22,19 +22,9 @@ const (
 	latest = "latest"
 )
 
-// Write concludes the report and stores it in dir, which it creates if need be: as
-// report.json and in every other format, as [WriteAll] does without a key. A reader
-// finds the old file or the new one, never a part: it is written under another name,
-// flushed to the disk and renamed.
-//
-// It stores the conclusion of what was found whatever r said before, since a report
-// that a crash left without one would read as exit code 0.
-func Write(dir string, r Report) error {
-	_, err := WriteAll(dir, r, nil)
-	return err
-}
-
-// Encode is the content of report.json, concluded as [Write] says.
+// Encode is the content of report.json. It is the conclusion of what was found
+// whatever r said before, since a report that a crash left without one would read as
+// exit code 0.
 func Encode(r Report) ([]byte, error) {
 	r.Conclude()
 	var b bytes.Buffer

@@ -18,11 +18,17 @@ import (
 // files is how many files a run has in its directory.
 var files = 1 + len(Formats()) + 1 // report.json, the formats, the attestation
 
+// write is WriteAll without a key.
+func write(dir string, r Report) error {
+	_, err := WriteAll(dir, r, nil)
+	return err
+}
+
 func TestWriteAndRead(t *testing.T) {
 	for name, sample := range samples {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out", "x1")
-			require.NoError(t, Write(dir, sample()))
+			require.NoError(t, write(dir, sample()))
 
 			info, err := os.Stat(filepath.Join(dir, FileName))
 			require.NoError(t, err)
@@ -45,8 +51,8 @@ func TestWriteAndRead(t *testing.T) {
 
 func TestWriteReplaces(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, Write(dir, failing()))
-	require.NoError(t, Write(dir, good()))
+	require.NoError(t, write(dir, failing()))
+	require.NoError(t, write(dir, good()))
 	r, err := Read(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	assert.Equal(t, Pass, r.Verdict)
@@ -77,7 +83,7 @@ func TestWriteAllLosesNoFormatOverAnother(t *testing.T) {
 
 func TestWriteConcludes(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, Write(dir, Report{SchemaVersion: SchemaVersion, RunID: "crashed"}))
+	require.NoError(t, write(dir, Report{SchemaVersion: SchemaVersion, RunID: "crashed"}))
 	r, err := Read(dir)
 	require.NoError(t, err)
 	assert.Equal(t, ExitInconclusive, r.ExitCode)
@@ -107,13 +113,13 @@ func TestEncodeIsReadable(t *testing.T) {
 func TestWriteNamesTheFileAndTheNextStep(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	err := Write(filepath.Join(file, "x1"), good())
+	err := write(filepath.Join(file, "x1"), good())
 	require.ErrorContains(t, err, filepath.Join(file, "x1", FileName))
 	require.ErrorContains(t, err, "move it away")
 
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, FileName, "full"), 0o755))
-	require.Error(t, Write(dir, good()))
+	require.Error(t, write(dir, good()))
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "no temporary file remains after an error, and no other format")
@@ -125,7 +131,7 @@ func TestWriteIntoAReadOnlyDirectory(t *testing.T) {
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o500))
-	require.ErrorContains(t, Write(dir, good()), "make the directory writable")
+	require.ErrorContains(t, write(dir, good()), "make the directory writable")
 }
 
 func TestNextStep(t *testing.T) {
@@ -162,7 +168,7 @@ func TestLink(t *testing.T) {
 			link := filepath.Join(out, "latest")
 			require.NoError(t, os.Mkdir(filepath.Join(out, "x0"), 0o755))
 			require.NoError(t, c.before(link))
-			require.NoError(t, Write(filepath.Join(out, "x1"), good()))
+			require.NoError(t, write(filepath.Join(out, "x1"), good()))
 			err := Link(out, "x1")
 			if c.says != "" {
 				require.ErrorContains(t, err, c.says)
@@ -198,7 +204,7 @@ func TestLinkOfManyRunsAtOnce(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			id := fmt.Sprintf("x%d", i)
-			assert.NoError(t, Write(filepath.Join(out, id), good()))
+			assert.NoError(t, write(filepath.Join(out, id), good()))
 			assert.NoError(t, Link(out, id))
 			_, err := Read(filepath.Join(out, "latest"))
 			assert.NoError(t, err, "a reader always finds some run")

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 	"sigs.k8s.io/e2e-framework/klient/k8s"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
@@ -108,17 +109,7 @@ func awaitPod(ctx context.Context, client klient.Client, namespace, pod, what st
 	}, wait.Timeout(recoveryTimeout))
 }
 
-func ready(p corev1.Pod) bool {
-	if p.DeletionTimestamp != nil {
-		return false
-	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
+func ready(p corev1.Pod) bool { return p.DeletionTimestamp == nil && cluster.PodReady(p) }
 
 // restarts is how often a container was restarted, or -1 if there is none.
 func restarts(p corev1.Pod, container string) int32 {

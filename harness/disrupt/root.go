@@ -22,7 +22,6 @@ import (
 // trusts too little, or shows what nobody trusts any more.
 type RootStep struct {
 	Name   string
-	Title  string
 	Roots  []*x509.Certificate // what every workload trusts in the end
 	Signer *x509.Certificate   // what issues certificates from then on
 	data   map[string][]byte   // of the Secret
@@ -45,21 +44,10 @@ func RootRotation(present []*x509.Certificate, next *mesh.CA) ([]RootStep, error
 	from, to := mesh.PEM(present...), mesh.PEM(next.Root)
 	signer[mesh.RootCert] = mesh.PEM(both...)
 	return []RootStep{
-		{Name: "both-roots", Title: "the new root is trusted beside the old one", Roots: both, data: map[string][]byte{mesh.RootCert: mesh.PEM(both...)}, settle: from},
-		{Name: "new-signer", Title: "certificates are signed below the new root", Roots: both, Signer: next.Signer, data: signer, settle: to},
-		{Name: "new-root", Title: "the old root is no longer trusted", Roots: []*x509.Certificate{next.Root}, Signer: next.Signer, data: map[string][]byte{mesh.RootCert: to}},
+		{Name: "both-roots", Roots: both, data: map[string][]byte{mesh.RootCert: mesh.PEM(both...)}, settle: from},
+		{Name: "new-signer", Roots: both, Signer: next.Signer, data: signer, settle: to},
+		{Name: "new-root", Roots: []*x509.Certificate{next.Root}, Signer: next.Signer, data: map[string][]byte{mesh.RootCert: to}},
 	}, nil
-}
-
-// Swap is what a rotation must not be: everything at once. Istio refuses it, and
-// if it did not, whoever lags behind would be cut off.
-func Swap(next *mesh.CA) (RootStep, error) {
-	data, err := next.SignerData()
-	if err != nil {
-		return RootStep{}, err
-	}
-	data[mesh.RootCert] = mesh.PEM(next.Root)
-	return RootStep{Name: "swap", Title: "root and signer are replaced at once", Roots: []*x509.Certificate{next.Root}, Signer: next.Signer, data: data}, nil
 }
 
 // Apply makes the step: istiod gets the new files.

@@ -83,18 +83,29 @@ func (b *Builder) parts() ([]part, error) {
 	for _, r := range []rootfs{podRootfs, nodeRootfs} {
 		all = append(all, part{r.name, r.key(), r.make})
 	}
-	for _, c := range components {
+	built, err := b.builtParts(components)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, built...)
+	envoy, err := envoyKey(b.root)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, part{"envoy", envoy, func(ctx context.Context, dir string) error { return makeEnvoy(ctx, b.root, dir) }}), nil
+}
+
+// builtParts are what the Go tool makes of components.
+func (b *Builder) builtParts(of []component) ([]part, error) {
+	var all []part
+	for _, c := range of {
 		key, err := c.key(b.root)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, part{c.name, key, func(ctx context.Context, dir string) error { return c.make(ctx, b.root, dir) }})
 	}
-	envoy, err := envoyKey(b.root)
-	if err != nil {
-		return nil, err
-	}
-	return append(all, part{"envoy", envoy, func(ctx context.Context, dir string) error { return makeEnvoy(ctx, b.root, dir) }}), nil
+	return all, nil
 }
 
 // Node returns the tag of the node image in the container engine, made from
@@ -280,14 +291,11 @@ func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error
 	if err != nil {
 		return err
 	}
-	for _, c := range spares() {
-		key, err := c.key(b.root)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, part{c.name, key, func(ctx context.Context, dir string) error { return c.make(ctx, b.root, dir) }})
+	others, err := b.builtParts(spares())
+	if err != nil {
+		return err
 	}
-	parts = slices.DeleteFunc(parts, func(p part) bool {
+	parts = slices.DeleteFunc(append(parts, others...), func(p part) bool {
 		return !slices.ContainsFunc(images, func(i Image) bool { return i.recipe.uses(p.name) || i.recipe.debian && p.name == podRootfs.name })
 	})
 	folders := map[string]string{}

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/e2e-framework/klient"
 )
 
@@ -146,20 +147,9 @@ func Roots(ctx context.Context, client klient.Client) ([]*x509.Certificate, erro
 	if err := client.Resources(RootNamespace).Get(ctx, name, RootNamespace, &m); err != nil {
 		return nil, fmt.Errorf("reading the mesh's roots: %w", err)
 	}
-	var roots []*x509.Certificate
-	for rest := []byte(m.Data[key]); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("reading the mesh's roots in the ConfigMap %s/%s, %s: %w", RootNamespace, name, key, err)
-		}
-		roots = append(roots, c)
-	}
-	if len(roots) == 0 {
-		return nil, fmt.Errorf("the ConfigMap %s/%s holds no certificate in %s", RootNamespace, name, key)
+	roots, err := cert.ParseCertsPEM([]byte(m.Data[key]))
+	if err != nil {
+		return nil, fmt.Errorf("reading the mesh's roots in the ConfigMap %s/%s, %s: %w", RootNamespace, name, key, err)
 	}
 	return roots, nil
 }

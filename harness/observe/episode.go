@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,22 +34,11 @@ func (o *Observer) Episode(ctx context.Context, name, title string, settle time.
 	p.readObjects(ctx)
 	e.addPods(p.o, func(x *EpisodePod) { x.After = true })
 	e.To = time.Now().UTC()
-	var reads []func(context.Context)
+	var replicas []string
 	for _, r := range Replicas(p.o) {
-		reads = append(reads, func(ctx context.Context) {
-			up := ReplicaUp{Pod: r.Name}
-			api, err := p.replica(r.Name)
-			if err == nil {
-				up.Series, err = rawUp(ctx, api, e.From, e.To)
-			}
-			p.unread("the up samples of "+r.Name+" over "+name, err)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			e.Up = append(e.Up, up)
-		})
+		replicas = append(replicas, r.Name)
 	}
-	each(ctx, reads...)
-	slices.SortFunc(e.Up, func(a, b ReplicaUp) int { return strings.Compare(a.Pod, b.Pod) })
+	e.Up = p.upOver(ctx, replicas, name, e.From, e.To)
 	if len(p.o.Unread) > 0 && e.Error == "" {
 		e.Error = p.o.Unread[0].What + ": " + p.o.Unread[0].Reason
 	}

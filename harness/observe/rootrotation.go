@@ -18,10 +18,8 @@ type RootRotation struct {
 	OldRoots []string  `json:"oldRoots"` // SHA-256 of each, as in the files before
 	NewRoot  string    `json:"newRoot"`  // SHA-256
 	Marks    []Mark    `json:"marks"`
-	// Reached is what the last step that was awaited brought; Error why a step was
-	// not made, or did not reach everybody.
-	Reached string `json:"reached"`
-	Error   string `json:"error,omitempty"`
+	// Error is why a step was not made, or did not reach everybody.
+	Error string `json:"error,omitempty"`
 	// Certs are what the replicas' files held, from step to step.
 	Certs []Sighting `json:"certificates"`
 	// Before and After are requests with the certificate that was kept from the old
@@ -47,15 +45,14 @@ type RootStep struct {
 // that to the next certificate, for which short lifetimes are asked.
 const stepTimeout = time.Minute
 
-// KeepCertificate has the workload of the mesh keep the certificate that it has,
+// keepCertificate has the workload of the mesh keep the certificate that it has,
 // so that it can be shown again after a rotation.
-func (o *Observer) KeepCertificate(ctx context.Context, before Observation) error {
-	p := &pass{Observer: o, o: before}
+func (p *pass) keepCertificate(ctx context.Context) error {
 	member := p.clientPod(MemberApp)
 	if member == nil {
 		return fmt.Errorf("there is no running pod with the label app=%s that could keep a certificate", MemberApp)
 	}
-	_, err := o.exec(ctx, member.Namespace, member.Name, member.Spec.Containers[0].Name, "/probe", "keep", memberCertificates, keptCertificates)
+	_, err := p.exec(ctx, member.Namespace, member.Name, member.Spec.Containers[0].Name, "/probe", "keep", memberCertificates, keptCertificates)
 	return err
 }
 
@@ -75,7 +72,7 @@ func (o *Observer) RootRotation(ctx context.Context, before Observation, steps [
 			r.OldRoots = x.Certificate.Roots
 		}
 	}
-	err := o.KeepCertificate(ctx, before)
+	err := p.keepCertificate(ctx)
 	if err == nil {
 		r.Before, err = p.askAsMember(ctx, OldRoot, targets, attempts, keptCertificates)
 	}
@@ -95,22 +92,7 @@ func (o *Observer) RootRotation(ctx context.Context, before Observation, steps [
 	}
 	p.awaitTwin(ctx, targets, time.Now().UTC())
 	r.To = time.Now().UTC()
-	var reads []func(context.Context)
-	for _, x := range before.Replicas {
-		reads = append(reads, func(ctx context.Context) {
-			up := ReplicaUp{Pod: x.Pod}
-			api, err := p.replica(x.Pod)
-			if err == nil {
-				up.Series, err = rawUp(ctx, api, r.From, r.To)
-			}
-			p.unread("the up samples of "+x.Pod+" over the rotation of the root", err)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			r.Up = append(r.Up, up)
-		})
-	}
-	each(ctx, reads...)
-	slices.SortFunc(r.Up, func(a, b ReplicaUp) int { return strings.Compare(a.Pod, b.Pod) })
+	r.Up = p.upOver(ctx, namesOf(before.Replicas), "the rotation of the root", r.From, r.To)
 	if r.Error == "" && len(p.o.Unread) > 0 {
 		r.Error = p.o.Unread[0].What + " could not be read: " + p.o.Unread[0].Reason
 	}
@@ -148,7 +130,6 @@ func (p *pass) awaitStep(ctx context.Context, s RootStep, targets []Expected, r 
 				waiting = append(waiting, fmt.Sprintf("the proxy of %s/%s trusts %d roots, or others than the %d that are wanted", t.Namespace, t.Pod, len(trusted), len(wanted)))
 			}
 		}
-		r.Reached = s.Name
 		return len(waiting) == 0, strings.Join(waiting, "; "), nil
 	}, wait.Timeout(stepTimeout), wait.Interval(500*time.Millisecond))
 }

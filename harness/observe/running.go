@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,6 +155,35 @@ func labelsOf(m model.Metric) map[string]string {
 		labels[string(name)] = string(value)
 	}
 	return labels
+}
+
+// upOver reads what replicas stored over a span, which is named for those that
+// cannot be read.
+func (p *pass) upOver(ctx context.Context, replicas []string, span string, from, to time.Time) []ReplicaUp {
+	all := make([]ReplicaUp, len(replicas))
+	var reads []func(context.Context)
+	for i, pod := range replicas {
+		reads = append(reads, func(ctx context.Context) {
+			all[i].Pod = pod
+			api, err := p.replica(pod)
+			if err == nil {
+				all[i].Series, err = rawUp(ctx, api, from, to)
+			}
+			p.unread("the up samples of "+pod+" over "+span, err)
+		})
+	}
+	each(ctx, reads...)
+	slices.SortFunc(all, func(a, b ReplicaUp) int { return strings.Compare(a.Pod, b.Pod) })
+	return all
+}
+
+// namesOf are the pods of replicas.
+func namesOf(replicas []Replica) []string {
+	var names []string
+	for _, r := range replicas {
+		names = append(names, r.Pod)
+	}
+	return names
 }
 
 // rawUp reads every stored sample of up in a window.

@@ -120,12 +120,8 @@ func (w *watching) lookAtTargets(ctx context.Context) error {
 
 // states are how far the replicas and the targets have come.
 func (w *watching) states() (replicas, targets rotationState) {
+	replicas = rotation(w.Certs, namesOf(w.o.Replicas), time.Now())
 	var names []string
-	for _, r := range w.o.Replicas {
-		names = append(names, r.Pod)
-	}
-	replicas = rotation(w.Certs, names, time.Now())
-	names = nil
 	for _, s := range w.Shown {
 		if !slices.Contains(names, s.Pod) {
 			names = append(names, s.Pod)
@@ -194,20 +190,8 @@ func (p *pass) readSpan(ctx context.Context, watch *Watch) {
 	targets := p.probed()
 	p.awaitTwin(ctx, targets, time.Now())
 	watch.To = time.Now().UTC()
+	watch.Up = p.upOver(ctx, namesOf(p.o.Replicas), "the watch", watch.From, watch.To)
 	var reads []func(context.Context)
-	for _, r := range p.o.Replicas {
-		reads = append(reads, func(ctx context.Context) {
-			api, err := p.replica(r.Pod)
-			var series []Series
-			if err == nil {
-				series, err = rawUp(ctx, api, watch.From, watch.To)
-			}
-			p.unread("the up samples of "+r.Pod+" over the watch", err)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			watch.Up = append(watch.Up, ReplicaUp{Pod: r.Pod, Series: series})
-		})
-	}
 	for _, t := range targets {
 		name := t.Namespace + "/" + t.Pod
 		reads = append(reads, func(ctx context.Context) {
@@ -219,6 +203,5 @@ func (p *pass) readSpan(ctx context.Context, watch *Watch) {
 		})
 	}
 	each(ctx, reads...)
-	slices.SortFunc(watch.Up, func(a, b ReplicaUp) int { return strings.Compare(a.Pod, b.Pod) })
 	slices.SortFunc(watch.Seen, func(a, b ProxyTraffic) int { return strings.Compare(a.Pod, b.Pod) })
 }

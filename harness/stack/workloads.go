@@ -88,7 +88,11 @@ func waitForPods(ctx context.Context, client klient.Client, namespace string) (n
 		one := int32(1)
 		for _, p := range pods.Items {
 			if len(p.OwnerReferences) == 0 { // a client that asks from inside the cluster
-				count(&p, &one, readyPods(p))
+				have := int32(0)
+				if cluster.PodReady(p) {
+					have = 1
+				}
+				count(&p, &one, have)
 			}
 		}
 		if len(sets.Items) == 0 {
@@ -101,16 +105,6 @@ func waitForPods(ctx context.Context, client klient.Client, namespace string) (n
 		return false, strings.Join(append(waiting, stuckContainers(pods.Items)...), "; "), nil
 	}, wait.Timeout(workloadsTimeout))
 	return note, err
-}
-
-// readyPods is 1 if a pod is ready.
-func readyPods(p corev1.Pod) int32 {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			return 1
-		}
-	}
-	return 0
 }
 
 // stuckContainers says what keeps pods that wait for more than their turn.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,10 +54,8 @@ func TestConformance(t *testing.T) {
 
 // judgeProfiles runs the planned checks of some profiles.
 func (s *Session) judgeProfiles(t *testing.T, profiles ...string) {
-	for _, p := range s.planned {
-		if slices.Contains(profiles, p.Profile) && (p.Reason == "" || p.Skipped) {
-			s.feature(t, p.Check, func() reports.Check { return s.judge(p) })
-		}
+	for _, p := range s.judged(profiles...) {
+		s.feature(t, p.Check, func() reports.Check { return s.judge(p) })
 	}
 }
 

@@ -36,12 +36,7 @@ var controlPlaneOutageSurvived = Check{
 // assessValidity: each certificate of a replica was there before the one before it
 // ended.
 func assessValidity(e observe.Episode, replica string, f *finding) {
-	var own []observe.Sighting
-	for _, s := range e.Certs {
-		if s.Pod == replica {
-			own = append(own, s)
-		}
-	}
+	own := sightingsOf(e.Certs, replica)
 	if len(own) == 0 {
 		f.unclear("which certificate %s had during the %s was not seen", replica, e.Disruption)
 		return

@@ -22,6 +22,13 @@ const (
 const (
 	OnlyPrometheus = "only-prometheus"
 	WithoutCA      = "mtls-scrape-without-ca-file" // also the job of its targets
+	RootRotation   = "root-rotation"
+)
+
+// How the timeline and the plot of a report name them.
+const (
+	onlyPrometheusTitle = "a policy admits only Prometheus"
+	withoutCATitle      = "a monitor without caFile"
 )
 
 // Disruptions lists them in the order in which they are brought about. The outage is
@@ -38,18 +45,19 @@ func Disruptions(client klient.Client, namespace string, outage time.Duration) [
 
 // OnlyPrometheusAdmitted is the policy for which identity-authorized asks.
 func OnlyPrometheusAdmitted(client klient.Client) (disrupt.Disruption, error) {
-	objects, err := manifests.Read(manifests.Policy)
-	if err != nil {
-		return disrupt.Disruption{}, err
-	}
-	return disrupt.Object(client, OnlyPrometheus, "a policy admits only Prometheus to productpage", objects[0]), nil
+	return objectOf(client, manifests.Policy, OnlyPrometheus, "a policy admits only Prometheus to productpage")
 }
 
 // WithoutCAFile is the monitor for which rotation-without-ca-file asks.
 func WithoutCAFile(client klient.Client) (disrupt.Disruption, error) {
-	objects, err := manifests.Read(manifests.Rotation)
+	return objectOf(client, manifests.Rotation, WithoutCA, "a second monitor of productpage has no caFile")
+}
+
+// objectOf adds the one object of a folder of manifests for a time.
+func objectOf(client klient.Client, folder, name, title string) (disrupt.Disruption, error) {
+	objects, err := manifests.Read(folder)
 	if err != nil {
 		return disrupt.Disruption{}, err
 	}
-	return disrupt.Object(client, WithoutCA, "a second monitor of productpage has no caFile", objects[0]), nil
+	return disrupt.Object(client, name, title, objects[0]), nil
 }

@@ -18,14 +18,9 @@ var mutualTLSOnTheWire = Check{
 	Level:   reports.Core,
 	Reads:   reads("the certificate files of ", "the certificate of ", "the mesh configuration", "the access log "),
 	Assess: func(o *subject, f *finding) {
-		expected, _ := expect(o, f)
-		if len(expected) == 0 {
+		targets, ok := tlsTargets(o, f, "")
+		if !ok {
 			return
-		}
-		wantReplicas(o, f)
-		targets := overTLS(expected)
-		if len(targets) == 0 {
-			f.unclear("no target is expected to be scraped over TLS")
 		}
 		for _, e := range targets {
 			proxy, ok := o.proxy(podName(e))
@@ -97,10 +92,8 @@ func knownSerials(o *subject, r observe.Replica) map[string]bool {
 		known[serial(c.Serial)] = true
 	}
 	if o.Watch != nil {
-		for _, s := range o.Watch.Certs {
-			if s.Pod == r.Pod {
-				known[serial(s.Certificate.Serial)] = true
-			}
+		for _, s := range sightingsOf(o.Watch.Certs, r.Pod) {
+			known[serial(s.Certificate.Serial)] = true
 		}
 	}
 	delete(known, "")

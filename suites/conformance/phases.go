@@ -33,6 +33,19 @@ func (s *Session) steps() []step {
 	}
 }
 
+// look is a phase of looking on, after which the report tells what was seen.
+func (s *Session) look(name string, work func(ctx context.Context) (note string, err error)) error {
+	s.failed = s.run.Phase(name, work)
+	s.describe()
+	return s.failed
+}
+
+// wants reports whether there is something to look on for: one of the checks runs,
+// and nothing has failed before, which then is what is told.
+func (s *Session) wants(checks ...Check) bool {
+	return s.failed == nil && slices.ContainsFunc(checks, s.runs)
+}
+
 // Observe waits for the first scrapes and then looks once. That nothing is
 // scraped in time is for the checks to say.
 func (s *Session) Observe() error {
@@ -55,25 +68,23 @@ func (s *Session) Observe() error {
 	if s.failed != nil {
 		return s.failed
 	}
-	s.failed = s.run.Phase("observe", func(ctx context.Context) (note string, err error) {
+	return s.look("observe", func(ctx context.Context) (note string, err error) {
 		s.observation, err = s.observer.Observe(ctx)
 		return fmt.Sprintf("%d requests to the API server", s.observation.Requests), err
 	})
-	s.describe()
-	return s.failed
 }
 
 // Admit looks on while a policy admits only Prometheus, if a check wants to know.
 // Only on a cluster that has a workload to show that another is not admitted.
 func (s *Session) Admit() error {
-	if s.failed != nil || !s.runs(identityAuthorized) {
-		return nil //nolint:nilerr // whoever made it fail has told it
+	if !s.wants(identityAuthorized) {
+		return nil
 	}
 	d, err := OnlyPrometheusAdmitted(s.run.Stack.Client)
 	if err != nil {
 		return err
 	}
-	s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
+	return s.look(d.Name, func(ctx context.Context) (string, error) {
 		var marks []observe.Mark
 		err := disrupt.While(ctx, d, marker(&marks), func(ctx context.Context) (err error) {
 			s.observation.Admission, err = s.observer.Admission(ctx, s.observation)
@@ -84,8 +95,6 @@ func (s *Session) Admit() error {
 		}
 		return d.Title, err
 	})
-	s.describe()
-	return s.failed
 }
 
 // marker notes when each step of a disruption took effect.
@@ -97,11 +106,10 @@ func marker(marks *[]observe.Mark) func(step string) {
 // that the guide's monitor uses and, if asked to, those of a monitor without
 // caFile beside it.
 func (s *Session) Watch() error {
-	watched := []Check{scraperCertificateRotated, targetCertificateRotated, rotationWithoutCAFile}
-	if s.failed != nil || !slices.ContainsFunc(watched, s.runs) {
-		return nil //nolint:nilerr // whoever made it fail has told it
+	if !s.wants(scraperCertificateRotated, targetCertificateRotated, rotationWithoutCAFile) {
+		return nil
 	}
-	s.failed = s.run.Phase("watch", func(ctx context.Context) (note string, err error) {
+	return s.look("watch", func(ctx context.Context) (note string, err error) {
 		watch := func(ctx context.Context) (err error) {
 			s.observation, err = s.observer.Watch(ctx, s.observation, s.run.Watch)
 			return err
@@ -111,10 +119,11 @@ func (s *Session) Watch() error {
 		} else {
 			err = watch(ctx)
 		}
+		if s.observation.Watch == nil { // what was to stand beside it could not be brought about
+			return "", err
+		}
 		return s.observation.Watch.Ended, err
 	})
-	s.describe()
-	return s.failed
 }
 
 // besideVariant does some work while there is a second monitor, which has no
@@ -148,10 +157,10 @@ func (s *Session) besideVariant(ctx context.Context, work func(context.Context) 
 
 // RotateRoot has the mesh change its root of trust, if a check wants to know.
 func (s *Session) RotateRoot() error {
-	if s.failed != nil || !s.runs(rootRotated) {
-		return nil //nolint:nilerr // whoever made it fail has told it
+	if !s.wants(rootRotated) {
+		return nil
 	}
-	s.failed = s.run.Phase("root-rotation", func(ctx context.Context) (string, error) {
+	return s.look(RootRotation, func(ctx context.Context) (string, error) {
 		steps, err := s.rootSteps(ctx)
 		if err != nil {
 			s.observation.RootRotation = &observe.RootRotation{Error: err.Error()}
@@ -164,8 +173,6 @@ func (s *Session) RotateRoot() error {
 		}
 		return "root A, then A and B, then signed below B, then root B", err
 	})
-	s.describe()
-	return s.failed
 }
 
 // rootSteps are those from the root that the mesh has to one that is made here.

@@ -24,14 +24,9 @@ type refusal struct {
 }
 
 func (r refusal) assess(o *subject, f *finding) {
-	expected, _ := expect(o, f)
-	if len(expected) == 0 {
+	targets, ok := tlsTargets(o, f, ", so there is nothing to refuse anybody at")
+	if !ok {
 		return
-	}
-	wantReplicas(o, f)
-	targets := overTLS(expected)
-	if len(targets) == 0 {
-		f.unclear("no target is expected to be scraped over TLS, so there is nothing to refuse anybody at")
 	}
 	for _, e := range targets {
 		r.assessTarget(o, e, f)

@@ -34,10 +34,8 @@ func (s *Session) Repeat() ([]reports.Check, error) {
 					return aggregate(rounds), err
 				}
 			}
-			for _, p := range s.planned {
-				if slices.Contains(step.profiles, p.Profile) && (p.Reason == "" || p.Skipped) {
-					round = append(round, s.judge(p))
-				}
+			for _, p := range s.judged(step.profiles...) {
+				round = append(round, s.judge(p))
 			}
 		}
 		rounds = append(rounds, round)

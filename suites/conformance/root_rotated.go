@@ -28,14 +28,9 @@ var rootRotated = Check{
 			f.unclear("nobody replaced the root of the mesh")
 			return
 		}
-		expected, _ := expect(o, f)
-		if len(expected) == 0 {
+		targets, ok := tlsTargets(o, f, ", so no root is used")
+		if !ok {
 			return
-		}
-		wantReplicas(o, f)
-		targets := overTLS(expected)
-		if len(targets) == 0 {
-			f.unclear("no target is expected to be scraped over TLS, so no root is used")
 		}
 		for _, replica := range o.Replicas {
 			assessScrapes(o, replica, targets, span{"the rotation of the root", r.From, r.To, r.Up}, f)
@@ -70,10 +65,7 @@ func stepFailed(r *observe.RootRotation, f *finding) {
 func assessRoots(r *observe.RootRotation, replica observe.Replica, f *finding) {
 	var seen []string
 	var last observe.Certificate
-	for _, s := range r.Certs {
-		if s.Pod != replica.Pod {
-			continue
-		}
+	for _, s := range sightingsOf(r.Certs, replica.Pod) {
 		last = s.Certificate
 		if text := rootsText(r, last); len(seen) == 0 || seen[len(seen)-1] != text {
 			seen = append(seen, text)

@@ -149,12 +149,10 @@ func assessWithoutCA(o *subject, r observe.Replica, fares faring, f *finding) {
 
 // renewals are the certificates that a replica got after a moment.
 func renewals(w *observe.Watch, pod string, since time.Time) []observe.Sighting {
-	i := slices.IndexFunc(w.Certs, func(s observe.Sighting) bool { return s.Pod == pod })
-	var found []observe.Sighting
-	for j, s := range w.Certs {
-		if s.Pod == pod && j > i && s.At.After(since) {
-			found = append(found, s)
-		}
+	own := sightingsOf(w.Certs, pod)
+	if len(own) == 0 {
+		return nil
 	}
-	return found
+	// The first was there when the watch began.
+	return slices.DeleteFunc(own[1:], func(s observe.Sighting) bool { return !s.At.After(since) })
 }

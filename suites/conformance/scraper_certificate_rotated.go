@@ -25,14 +25,9 @@ var scraperCertificateRotated = Check{
 			f.unclear("nobody watched: a rotation takes time, one look does not show it")
 			return
 		}
-		expected, _ := expect(o, f)
-		if len(expected) == 0 {
+		targets, ok := tlsTargets(o, f, ", so no certificate is used")
+		if !ok {
 			return
-		}
-		wantReplicas(o, f)
-		targets := overTLS(expected)
-		if len(targets) == 0 {
-			f.unclear("no target is expected to be scraped over TLS, so no certificate is used")
 		}
 		for _, r := range o.Replicas {
 			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
@@ -45,12 +40,7 @@ var scraperCertificateRotated = Check{
 // assessRenewals: enough renewals, past the first certificate's end, each new
 // serial seen by a target.
 func assessRenewals(o *subject, r observe.Replica, targets []observe.Expected, f *finding) {
-	var own []observe.Sighting
-	for _, s := range o.Watch.Certs {
-		if s.Pod == r.Pod {
-			own = append(own, s)
-		}
-	}
+	own := sightingsOf(o.Watch.Certs, r.Pod)
 	if len(own) == 0 {
 		f.fail("the certificate of %s was not seen during the watch, which ended: %s", r.Pod, o.Watch.Ended)
 		return
@@ -121,8 +111,8 @@ func assessSerials(o *subject, r observe.Replica, e observe.Expected, own []obse
 // is judged above.
 func assessWrites(o *subject, r observe.Replica, f *finding) {
 	torn, renewals := time.Duration(0), 0
-	for _, s := range o.Watch.Certs {
-		if s.Pod != r.Pod || len(s.Written) == 0 {
+	for _, s := range sightingsOf(o.Watch.Certs, r.Pod) {
+		if len(s.Written) == 0 {
 			continue
 		}
 		var first, last time.Time

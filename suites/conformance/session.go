@@ -73,12 +73,22 @@ func (s *Session) Explain() error {
 		return err
 	}
 	s.describe()
-	for _, p := range s.planned {
-		if p.Reason == "" || p.Skipped {
-			s.run.Add(s.judge(p))
-		}
+	for _, p := range s.judged(Profiles()...) {
+		s.run.Add(s.judge(p))
 	}
 	return nil
+}
+
+// judged are the checks of some profiles that come into the report: those that run,
+// and those that the skip list took out.
+func (s *Session) judged(profiles ...string) []Planned {
+	var some []Planned
+	for _, p := range s.planned {
+		if slices.Contains(profiles, p.Profile) && (p.Reason == "" || p.Skipped) {
+			some = append(some, p)
+		}
+	}
+	return some
 }
 
 // judge comes to a verdict and, unless it is a pass, explains it.

@@ -192,6 +192,21 @@ func meshed(o *subject, e observe.Expected) bool {
 	return ok
 }
 
+// tlsTargets are what a check judges that is about scrapes over TLS, with every
+// replica there to scrape them. It is not ok if no target is expected at all; that
+// none of those expected is scraped over TLS is unclear, for the reason given.
+func tlsTargets(o *subject, f *finding, so string) (targets []observe.Expected, ok bool) {
+	expected, _ := expect(o, f)
+	if len(expected) == 0 {
+		return nil, false
+	}
+	wantReplicas(o, f)
+	if targets = overTLS(expected); len(targets) == 0 {
+		f.unclear("no target is expected to be scraped over TLS%s", so)
+	}
+	return targets, true
+}
+
 // overTLS are the targets that are to be scraped through a proxy with a
 // certificate, each pod, port and path once.
 func overTLS(expected []observe.Expected) []observe.Expected {
@@ -206,6 +221,17 @@ func overTLS(expected []observe.Expected) []observe.Expected {
 		}
 	}
 	return found
+}
+
+// sightingsOf are the certificates that were seen of a pod, in order.
+func sightingsOf(all []observe.Sighting, pod string) []observe.Sighting {
+	var own []observe.Sighting
+	for _, s := range all {
+		if s.Pod == pod {
+			own = append(own, s)
+		}
+	}
+	return own
 }
 
 // modeOf says which mutual TLS holds for a target's port, and who decided it.

@@ -25,17 +25,12 @@ var targetCertificateRotated = Check{
 			f.unclear("nobody watched: a rotation takes time, one look does not show it")
 			return
 		}
-		expected, _ := expect(o, f)
-		if len(expected) == 0 {
+		targets, ok := tlsTargets(o, f, ", so none shows a certificate")
+		if !ok {
 			return
 		}
-		wantReplicas(o, f)
-		targets := overTLS(expected)
-		if len(targets) == 0 {
-			f.unclear("no target is expected to be scraped over TLS, so none shows a certificate")
-		}
 		for _, e := range targets {
-			own := shownBy(o.Watch, podName(e))
+			own := sightingsOf(o.Watch.Shown, podName(e))
 			if len(own) == 0 {
 				f.unclear("nobody made handshakes with %s during the watch: which certificate it shows is not known", podName(e))
 				continue
@@ -46,17 +41,6 @@ var targetCertificateRotated = Check{
 			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
 		}
 	},
-}
-
-// shownBy are the certificates that a target showed, in order.
-func shownBy(w *observe.Watch, pod string) []observe.Sighting {
-	var own []observe.Sighting
-	for _, s := range w.Shown {
-		if s.Pod == pod {
-			own = append(own, s)
-		}
-	}
-	return own
 }
 
 // assessShown: enough renewals, past the first certificate's end, each with the
@@ -100,10 +84,7 @@ func assessNewHandshake(o *subject, r observe.Replica, e observe.Expected, since
 		f.unclear("what the proxy of %s saw during the watch was not read", podName(e))
 		return
 	}
-	for _, s := range o.Watch.Certs {
-		if s.Pod != r.Pod {
-			continue
-		}
+	for _, s := range sightingsOf(o.Watch.Certs, r.Pod) {
 		uses := func(q observe.Request) bool { return serial(q.Serial) == serial(s.Certificate.Serial) }
 		j := slices.IndexFunc(o.Watch.Seen[i].Requests, uses) // its first use is a new handshake
 		if j >= 0 && o.Watch.Seen[i].Requests[j].At.After(since) && s.At.After(o.Watch.From.Add(time.Second)) {

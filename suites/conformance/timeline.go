@@ -23,16 +23,16 @@ func Timeline(o observe.Observation) []reports.Event {
 		events = append(events, missedScrapes(w.Up)...)
 	}
 	if v := o.WithoutCA; v != nil {
-		events = append(events, steps(v.Job, "a monitor without caFile", v.Marks)...)
+		events = append(events, steps(v.Job, withoutCATitle, v.Marks)...)
 	}
 	if r := o.RootRotation; r != nil {
 		for _, m := range r.Marks {
-			events = append(events, reports.Event{At: m.At, Kind: reports.Note, Subject: "root-rotation", Text: m.Step})
+			events = append(events, reports.Event{At: m.At, Kind: reports.Note, Subject: RootRotation, Text: m.Step})
 		}
 		events = append(events, missedScrapes(r.Up)...)
 	}
 	if a := o.Admission; a != nil {
-		events = append(events, steps(OnlyPrometheus, "a policy admits only Prometheus", a.Marks)...)
+		events = append(events, steps(OnlyPrometheus, onlyPrometheusTitle, a.Marks)...)
 	}
 	for _, e := range o.Episodes {
 		events = append(events, steps(e.Disruption, e.Title, e.Marks)...)

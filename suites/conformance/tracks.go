@@ -20,10 +20,10 @@ func Tracks(o observe.Observation) []reports.Track {
 		b.scrapes(w.Up)
 	}
 	if v := o.WithoutCA; v != nil {
-		b.disruption(v.Job, "a monitor without caFile", v.Marks)
+		b.disruption(v.Job, withoutCATitle, v.Marks)
 	}
 	if a := o.Admission; a != nil {
-		b.disruption(OnlyPrometheus, "a policy admits only Prometheus", a.Marks)
+		b.disruption(OnlyPrometheus, onlyPrometheusTitle, a.Marks)
 	}
 	if r := o.RootRotation; r != nil {
 		b.certificates(r.Certs)
@@ -108,13 +108,12 @@ func (b tracks) disruption(name, title string, marks []observe.Mark) {
 
 // roots are the steps of a rotation, each until the next.
 func (b tracks) roots(r *observe.RootRotation) {
-	const lane = "root-rotation"
 	for i, m := range r.Marks {
 		to := r.To
 		if i+1 < len(r.Marks) {
 			to = r.Marks[i+1].At
 		}
-		t := b.of(lane)
+		t := b.of(RootRotation)
 		t.Bars = append(t.Bars, reports.Bar{From: m.At, To: to, Kind: reports.DisruptionBar, Label: m.Step})
 	}
 }
