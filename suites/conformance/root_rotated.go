@@ -38,7 +38,7 @@ var rootRotated = Check{
 			f.unclear("no target is expected to be scraped over TLS, so no root is used")
 		}
 		for _, replica := range o.Replicas {
-			assessScrapes(o, replica, targets, span{"the rotation of the root", r.From, r.To, r.Up}, f)
+			assessScrapes(o, replica, o.of(replica, targets), span{"the rotation of the root", r.From, r.To, r.Up}, f)
 		}
 		if r.Error != "" {
 			stepFailed(r, f)

@@ -35,8 +35,8 @@ var scraperCertificateRotated = Check{
 			f.unclear("no target is expected to be scraped over TLS, so no certificate is used")
 		}
 		for _, r := range o.Replicas {
-			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
-			assessRenewals(o, r, targets, f)
+			assessScrapes(o, r, o.of(r, targets), watchSpan(o.Watch), f)
+			assessRenewals(o, r, o.of(r, targets), f)
 			assessWrites(o, r, f)
 		}
 	},
