@@ -37,6 +37,16 @@ func newAuthority(t *testing.T, name string) authority {
 	return authority{cert, key}
 }
 
+// again is the authority with what was changed in its certificate.
+func (a authority) again(t *testing.T) authority {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, &a.key.PublicKey, a.key)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return authority{cert, a.key}
+}
+
 // leaf issues a workload certificate that has ended already: what is seen of a
 // certificate must not depend on when it is looked at.
 func (a authority) leaf(t *testing.T) []byte {

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"fmt"
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -51,6 +52,20 @@ func small() *Observation {
 			Selector: metav1.LabelSelector{MatchLabels: app}, PodMetricsEndpoints: []monitoringv1.PodMetricsEndpoint{{Port: ptr("web")}},
 		}}},
 	}
+}
+
+// probing adds a Probe that is selected.
+func probing(o *Observation) *monitoringv1.ProbeSpec {
+	o.Prometheus.Spec.ProbeSelector = &metav1.LabelSelector{}
+	o.ProbeMonitors = []monitoringv1.Probe{{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "b"}}}
+	return &o.ProbeMonitors[0].Spec
+}
+
+// configuring adds a ScrapeConfig that is selected.
+func configuring(o *Observation) *monitoringv1alpha1.ScrapeConfigSpec {
+	o.Prometheus.Spec.ScrapeConfigSelector = &metav1.LabelSelector{}
+	o.ScrapeConfigs = []monitoringv1alpha1.ScrapeConfig{{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "c"}}}
+	return &o.ScrapeConfigs[0].Spec
 }
 
 func urls(expected []Expected) []string {
@@ -168,9 +183,15 @@ func TestExpectedTargetsFollowTheOperatorAndServiceDiscovery(t *testing.T) {
 }
 
 func TestWhatCannotBeWorkedOutIsLeftOpen(t *testing.T) {
+	// A rule, with node metadata attached.
 	rule := func(r monitoringv1.RelabelConfig) func(*Observation) {
 		return func(o *Observation) {
-			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{{TargetLabel: "pod"}, r}
+			m := &o.ServiceMonitors[0].Spec
+			m.AttachMetadata = &monitoringv1.AttachMetadata{Node: ptr(true)}
+			m.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{{TargetLabel: "pod"}, r}
+			for i := range o.EndpointSlices[0].Endpoints {
+				o.EndpointSlices[0].Endpoints[i].NodeName = ptr("n")
+			}
 		}
 	}
 	const pool = "serviceMonitor/apps/a/0"
@@ -179,27 +200,87 @@ func TestWhatCannotBeWorkedOutIsLeftOpen(t *testing.T) {
 		pool   string
 		reason string
 	}{
-		"shards":                           {func(o *Observation) { o.Prometheus.Spec.Shards = ptr(int32(3)) }, "", "Prometheus apps/p has spec.shards 3"},
-		"a rule by an unknown label":       {rule(monitoringv1.RelabelConfig{Action: "keep", SourceLabels: []monitoringv1.LabelName{"__tmp_hash"}}), pool, "ServiceMonitor apps/a, endpoints[0]: relabelings[1] (keep) decides by the label __tmp_hash"},
-		"a rule by a label changed before": {rule(monitoringv1.RelabelConfig{Action: "drop", SourceLabels: []monitoringv1.LabelName{"pod"}}), pool, "relabelings[1] (drop) decides by the label pod"},
-		"a rule that changes the address":  {rule(monitoringv1.RelabelConfig{TargetLabel: "__address__"}), pool, "relabelings[1] (replace) changes __address__"},
-		"a rule that changes the path":     {rule(monitoringv1.RelabelConfig{TargetLabel: "__metrics_path__"}), pool, "changes __metrics_path__"},
-		"a rule that writes anywhere":      {rule(monitoringv1.RelabelConfig{TargetLabel: "__${1}"}), pool, "changes __${1}"},
-		"a rule that maps to the inside":   {rule(monitoringv1.RelabelConfig{Action: "labelmap", Replacement: ptr("__$1")}), pool, "writes to __$1"},
-		"a rule that drops labels":         {rule(monitoringv1.RelabelConfig{Action: "LabelDrop"}), pool, "has the action labeldrop"},
-		"a rule that is none":              {rule(monitoringv1.RelabelConfig{Action: "keep", Regex: "["}), pool, "relabelings[1].regex is no regular expression"},
-		"a PodMonitor without a port": {func(o *Observation) {
-			o.Prometheus.Spec.PodMonitorSelector = &metav1.LabelSelector{}
-			o.PodMonitors[0].Spec.PodMetricsEndpoints[0].Port = nil
-		}, "podMonitor/apps/a/0", "PodMonitor apps/a, podMetricsEndpoints[0] names no port"},
-		"a Probe": {func(o *Observation) {
-			o.Prometheus.Spec.ProbeSelector = &metav1.LabelSelector{}
-			o.ProbeMonitors = []monitoringv1.Probe{{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "b"}}}
-		}, "probe/apps/b", "the targets of Probe apps/b are not worked out"},
-		"a ScrapeConfig": {func(o *Observation) {
-			o.Prometheus.Spec.ScrapeConfigSelector = &metav1.LabelSelector{}
-			o.ScrapeConfigs = []monitoringv1alpha1.ScrapeConfig{{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "c"}}}
-		}, "scrapeConfig/apps/c", "the targets of ScrapeConfig apps/c are not worked out"},
+		"more shards than anybody has": {func(o *Observation) { o.Prometheus.Spec.Shards = ptr(int32(1 << 30)) }, "", "Prometheus apps/p has spec.shards 1073741824"},
+		"shards by zone": {func(o *Observation) {
+			o.Prometheus.Spec.ShardingStrategy = &monitoringv1.ShardingStrategy{Mode: ptr(monitoringv1.TopologyShardingStrategyMode)}
+		}, "", "spec.shardingStrategy.mode Topology"},
+		"another API server": {func(o *Observation) {
+			o.Prometheus.Spec.APIServerConfig = &monitoringv1.APIServerConfig{Host: "https://elsewhere"}
+		}, pool, "ServiceMonitor apps/a, endpoints[0]: it discovers by the API server https://elsewhere"},
+		"a selector that is none": {func(o *Observation) {
+			o.ServiceMonitors[0].Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Like"}}
+		}, pool, "its selector is none"},
+		"a path that is filled in": {func(o *Observation) { o.ServiceMonitors[0].Spec.Endpoints[0].Path = "/$(SHARD)" }, pool, "the request holds $(SHARD)"},
+		"a parameter that is filled in": {func(o *Observation) {
+			o.ServiceMonitors[0].Spec.Endpoints[0].Params = map[string][]string{"a": {"$(X)"}}
+		}, pool, "the request holds $(X)"},
+		"a rule that is none":            {rule(rel("keep", "a", "[", "-", "-")), pool, "ServiceMonitor apps/a, endpoints[0]: relabelings[1].regex is no regular expression"},
+		"a rule by a label of the node":  {rule(rel("keep", "__meta_kubernetes_node_label_zone", "a", "-", "-")), pool, "relabelings[1] (keep) decides by the label __meta_kubernetes_node_label_zone, which was not observed"},
+		"a rule by what is not kept":     {rule(rel("drop", "__meta_kubernetes_pod_annotation_kubectl_kubernetes_io_last_applied_configuration", ".+", "-", "-")), pool, "last_applied_configuration, which was not observed"},
+		"an address from the node":       {rule(rel("", "__meta_kubernetes_node_name", "-", "__address__", "-")), pool, "the label __address__ depends on __meta_kubernetes_node_name, which was not observed"},
+		"a parameter from the node":      {rule(rel("", "__meta_kubernetes_node_name", "-", "__param_node", "-")), pool, "the parameter node depends on"},
+		"parameters from the node":       {rule(rel("labelmap", "-", "__meta_kubernetes_node_label_(.+)", "-", "__param_$1")), pool, "parameters are made of labels that were not observed"},
+		"an interval from the node":      {rule(rel("", "__meta_kubernetes_node_label_pause", "-", "__scrape_interval__", "-")), pool, "the label __scrape_interval__ depends on"},
+		"a label of an Endpoints object": {rule(rel("keep", "__meta_kubernetes_endpoints_label_app", "a", "-", "-")), pool, "__meta_kubernetes_endpoints_label_app, which was not observed"},
+		"two that may be one by the node": {func(o *Observation) {
+			rule(rel("", "__meta_kubernetes_node_name", "-", "node", "-"))(o)
+			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = append(o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs, rel("", "-", "-", "__address__", "all:1"))
+		}, pool, "whether https://all:1/m is one target or more depends on the label __meta_kubernetes_node_name, which was not observed"},
+		"two that may be one by labels unknown": {func(o *Observation) {
+			rule(rel("labelmap", "-", "__meta_kubernetes_node_label_(.+)", "-", "-"))(o)
+			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = append(o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs, rel("", "-", "-", "__address__", "all:1"))
+		}, pool, "whether https://all:1/m is one target or more depends on"},
+		"more endpoints than the older role finds": {func(o *Observation) {
+			for i := range endpointsLimit {
+				o.EndpointSlices[0].Endpoints = append(o.EndpointSlices[0].Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.1.%d.%d", i/250, i%250)}})
+			}
+		}, pool, "an Endpoints object holds 1000 of the 1002 addresses of Service apps/a"},
+		"a slice that somebody else makes, by the older role": {func(o *Observation) { o.EndpointSlices[0].Labels[discoveryv1.LabelManagedBy] = "me" }, pool, "EndpointSlice apps/a-x is made by me"},
+
+		"a Probe whose module is filled in": {func(o *Observation) {
+			p := probing(o)
+			p.Module, p.Targets.StaticConfig = "$(SHARD)", &monitoringv1.ProbeTargetStaticConfig{}
+		}, "probe/apps/b", "Probe apps/b: the request holds $(SHARD)"},
+		"a Probe of nothing": {func(o *Observation) { probing(o) }, "probe/apps/b", "Probe apps/b: it has neither targets.staticConfig nor targets.ingress"},
+		"a Probe of Ingresses": {func(o *Observation) {
+			probing(o).Targets.Ingress = &monitoringv1.ProbeTargetIngress{}
+		}, "probe/apps/b", "Probe apps/b: targets.ingress: it discovers by the role ingress, whose objects are not observed"},
+		"a Probe whose labels are filled in": {func(o *Observation) {
+			probing(o).Targets.StaticConfig = &monitoringv1.ProbeTargetStaticConfig{Labels: map[string]string{"a": "$(POD_NAME)"}}
+		}, "probe/apps/b", "targets.staticConfig holds $(POD_NAME)"},
+		"a Probe of a prober that is filled in": {func(o *Observation) {
+			p := probing(o)
+			p.ProberSpec.URL, p.Targets.StaticConfig = "$(POD_NAME):9", &monitoringv1.ProbeTargetStaticConfig{}
+		}, "probe/apps/b", "holds $(POD_NAME)"},
+		"a ScrapeConfig with another discovery": {func(o *Observation) {
+			s := configuring(o)
+			s.StaticConfigs = []monitoringv1alpha1.StaticConfig{{Targets: []monitoringv1alpha1.Target{"a:1"}}}
+			s.HTTPSDConfigs, s.DNSSDConfigs = make([]monitoringv1alpha1.HTTPSDConfig, 1), make([]monitoringv1alpha1.DNSSDConfig, 1)
+		}, "scrapeConfig/apps/c", "ScrapeConfig apps/c: it has httpSDConfigs and dnsSDConfigs: what is discovered there was not observed"},
+		"a ScrapeConfig of nodes": {func(o *Observation) {
+			configuring(o).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Pod"}, {Role: "Node"}}
+		}, "scrapeConfig/apps/c", "ScrapeConfig apps/c: kubernetesSDConfigs[1]: it discovers by the role node, whose objects are not observed"},
+		"a ScrapeConfig of an unknown role": {func(o *Observation) {
+			configuring(o).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Gateway"}}
+		}, "scrapeConfig/apps/c", `kubernetesSDConfigs[0]: it discovers by the role "gateway", which is not known`},
+		"a ScrapeConfig elsewhere": {func(o *Observation) {
+			configuring(o).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Pod", APIServer: ptr("https://else")}}
+		}, "scrapeConfig/apps/c", "it discovers by the API server https://else"},
+		"a ScrapeConfig with a field that is not known": {func(o *Observation) {
+			configuring(o).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Pod", Selectors: []monitoringv1alpha1.K8SSelectorConfig{{Role: "Pod", Field: ptr("spec.schedulerName=x")}}}}
+		}, "scrapeConfig/apps/c", "kubernetesSDConfigs[0]: selection by the field spec.schedulerName is not worked out"},
+		"a ScrapeConfig with a selector that is none": {func(o *Observation) {
+			configuring(o).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Pod", Selectors: []monitoringv1alpha1.K8SSelectorConfig{{Role: "Pod", Label: ptr("a=b=c")}}}}
+		}, "scrapeConfig/apps/c", "kubernetesSDConfigs[0]: selectors[0].label is no selector"},
+		"a ScrapeConfig with a field selector that is none": {func(o *Observation) {
+			configuring(o).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Pod", Selectors: []monitoringv1alpha1.K8SSelectorConfig{{Role: "Pod", Field: ptr("a")}}}}
+		}, "scrapeConfig/apps/c", "kubernetesSDConfigs[0]: selectors[0].field is no selector"},
+		"a ScrapeConfig by a balancer's address": {func(o *Observation) {
+			s := configuring(o)
+			o.Services[0].Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}
+			s.KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Service"}}
+			s.RelabelConfigs = []monitoringv1.RelabelConfig{rel("keep", "__meta_kubernetes_service_loadbalancer_ip", ".+", "-", "-")}
+		}, "scrapeConfig/apps/c", "relabelings[0] (keep) decides by the label __meta_kubernetes_service_loadbalancer_ip"},
 		"additional configurations": {func(o *Observation) { o.Prometheus.Spec.AdditionalScrapeConfigs = &corev1.SecretKeySelector{} }, otherPools, "spec.additionalScrapeConfigs"},
 	} {
 		t.Run(name, func(t *testing.T) {

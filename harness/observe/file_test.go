@@ -1,11 +1,14 @@
 package observe
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -40,11 +43,22 @@ func TestDecodeRefusesWhatItCannotUnderstandWhole(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"formatVersion":1,"replicas":[{"targets":[{"interval":"2s"}]}]}`))
+	for _, seed := range []*Observation{small(), sharded()} {
+		seed.FormatVersion = FormatVersion
+		seed.Prometheus.Spec.PodMonitorSelector = seed.Prometheus.Spec.ServiceMonitorSelector
+		probing(seed).Targets.StaticConfig = &monitoringv1.ProbeTargetStaticConfig{Targets: []string{"a"}}
+		configuring(seed).KubernetesSDConfigs = []monitoringv1alpha1.KubernetesSDConfig{{Role: "Pod"}, {Role: "Service"}, {Role: "Endpoints"}, {Role: "EndpointSlice"}}
+		content, err := json.Marshal(seed)
+		require.NoError(f, err)
+		f.Add(content)
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		o, err := Decode(content)
 		if err == nil {
 			assert.NoError(t, Write(filepath.Join(t.TempDir(), "o.json"), o), "what was read can be written")
-			ExpectedTargets(o)
+			expected, _ := Expect(o)
+			ForReplica(o, expected, "p-0")
+			needs(o)
 		}
 	})
 }

@@ -107,11 +107,30 @@ func (f File) describe(content, complaints, status string) File {
 		}
 	}
 	if f.Error == "" && f.Role != RoleKey {
-		if _, err := parsePEM([]byte(content)); err != nil {
-			f.ParseError = err.Error()
-		}
+		f.describeCertificates(content)
 	}
 	return f
+}
+
+// describeCertificates fills in what a file that is no key holds.
+func (f *File) describeCertificates(content string) {
+	certs, err := parsePEM([]byte(content))
+	if err != nil {
+		f.ParseError = err.Error()
+		return
+	}
+	if f.Role == RoleCert {
+		certs = certs[:1] // what follows are its issuers
+		f.Serial = fmt.Sprintf("%x", certs[0].SerialNumber)
+	}
+	for _, c := range certs {
+		if c.NotBefore.After(f.NotBefore) {
+			f.NotBefore = c.NotBefore.UTC()
+		}
+		if f.NotAfter.IsZero() || c.NotAfter.Before(f.NotAfter) {
+			f.NotAfter = c.NotAfter.UTC()
+		}
+	}
 }
 
 var headHeading = regexp.MustCompile(`(?m)^==> (.*) <==$`)

@@ -2,8 +2,10 @@ package observe
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestSplitHeadsTakesFilesApart(t *testing.T) {
@@ -45,4 +47,37 @@ func TestAFileIsDescribedByWhatThreeProgramsSay(t *testing.T) {
 	chain := File{Path: "/certs/chain.pem", Role: RoleCert}.describe("no PEM", complaints, status)
 	assert.Empty(t, chain.Error)
 	assert.Equal(t, "holds no certificate", chain.ParseError)
+}
+
+func TestAFileOfCertificatesSaysHowLongTheyHold(t *testing.T) {
+	first, second := newAuthority(t, "first"), newAuthority(t, "second")
+	second.cert.NotAfter, second.cert.NotBefore = first.cert.NotAfter.Add(time.Hour), first.cert.NotBefore.Add(time.Hour)
+	second = second.again(t)
+	leaf := first.leaf(t)
+
+	cert := File{Path: "/c", Role: RoleCert}.describe(string(leaf)+string(first.pem()), "", "")
+	chain, err := parsePEM(leaf)
+	require.NoError(t, err)
+	assert.Equal(t, File{Path: "/c", Role: RoleCert, Serial: "beef", NotBefore: chain[0].NotBefore.UTC(), NotAfter: chain[0].NotAfter.UTC()}, cert, "its issuer does not count")
+
+	for _, roots := range [][]byte{append(first.pem(), second.pem()...), append(second.pem(), first.pem()...)} {
+		ca := File{Path: "/ca", Role: RoleCA}.describe(string(roots), "", "")
+		assert.Equal(t, File{Path: "/ca", Role: RoleCA, NotBefore: second.cert.NotBefore.UTC(), NotAfter: first.cert.NotAfter.UTC()}, ca, "the first to end, in any order")
+	}
+
+	key := File{Path: "/k", Role: RoleKey}.describe(string(leaf), "", "")
+	assert.Equal(t, File{Path: "/k", Role: RoleKey}, key, "nothing of a key is looked at, whatever it is")
+	unreadable := File{Path: "/c", Role: RoleCert}.describe(string(leaf), "head: cannot open '/c' for reading: Permission denied", "")
+	assert.True(t, unreadable.NotAfter.IsZero())
+	empty := File{Path: "/c", Role: RoleCert}.describe("", "", "")
+	assert.Equal(t, File{Path: "/c", Role: RoleCert, ParseError: "holds no certificate"}, empty)
+}
+
+func FuzzDescribeFile(f *testing.F) {
+	f.Add("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "head: cannot open '/c': x", "/c 644 0:0 1")
+	f.Fuzz(func(_ *testing.T, content, complaints, status string) {
+		for _, role := range []string{RoleCA, RoleCert, RoleKey} {
+			File{Path: "/c", Role: role}.describe(content, complaints, status)
+		}
+	})
 }

@@ -3,17 +3,13 @@ package observe
 import (
 	"context"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 	"sigs.k8s.io/yaml"
 )
@@ -129,62 +125,4 @@ func controlPlane(d appsv1.Deployment) ControlPlane {
 		}
 	}
 	return c
-}
-
-// accessReads ask the API server what Prometheus' service account may do where
-// its monitors look. Nothing is stored by asking.
-func (p *pass) accessReads() []func(context.Context) {
-	if p.o.Prometheus == nil {
-		return nil
-	}
-	account := p.o.Prometheus.Spec.ServiceAccountName
-	if account == "" {
-		account = "default"
-	}
-	namespaces := map[string]bool{}
-	for _, m := range SelectedMonitors(p.o) {
-		switch {
-		case m.Spec.NamespaceSelector.Any:
-			namespaces[""] = true
-		case len(m.Spec.NamespaceSelector.MatchNames) == 0:
-			namespaces[m.Namespace] = true
-		default:
-			for _, n := range m.Spec.NamespaceSelector.MatchNames {
-				namespaces[n] = true
-			}
-		}
-	}
-	var reads []func(context.Context)
-	for _, n := range slices.Sorted(maps.Keys(namespaces)) {
-		for _, r := range [][2]string{{"", "services"}, {"", "pods"}, p.endpoints()} {
-			reads = append(reads, func(ctx context.Context) { p.readAccess(ctx, account, n, r[0], r[1]) })
-		}
-	}
-	return reads
-}
-
-// endpoints is the resource that the Prometheus discovers by, with its group.
-func (p *pass) endpoints() [2]string {
-	if r := p.o.Prometheus.Spec.ServiceDiscoveryRole; r != nil && *r == monitoringv1.EndpointSliceRole {
-		return [2]string{"discovery.k8s.io", "endpointslices"}
-	}
-	return [2]string{"", "endpoints"}
-}
-
-func (p *pass) readAccess(ctx context.Context, account, namespace, group, resource string) {
-	review, err := p.kubernetes.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: fmt.Sprintf("system:serviceaccount:%s:%s", p.namespace, account),
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: namespace, Verb: "list", Group: group, Resource: resource,
-			},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		p.unread("what Prometheus may read", err)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.o.Access = append(p.o.Access, Access{Namespace: namespace, Resource: resource, Allowed: review.Status.Allowed, Reason: review.Status.Reason})
 }

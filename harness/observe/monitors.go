@@ -7,6 +7,7 @@ import (
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -25,8 +26,11 @@ type Monitor struct {
 	InReach  bool // the Prometheus looks for monitors of this kind in its namespace
 	Selected bool // and its labels match
 
+	// The object itself, one of them.
 	service *monitoringv1.ServiceMonitor
 	pod     *monitoringv1.PodMonitor
+	probe   *monitoringv1.Probe
+	config  *monitoringv1alpha1.ScrapeConfig
 }
 
 // String names the object, as in "ServiceMonitor default/productpage".
@@ -91,15 +95,19 @@ func Monitors(o Observation) []Monitor {
 		}
 		all = append(all, m)
 	}
-	for _, x := range o.ProbeMonitors {
+	for i := range o.ProbeMonitors {
+		x := &o.ProbeMonitors[i]
 		m := newMonitor("Probe", x.ObjectMeta, x.Status.Bindings)
+		m.probe = x
 		m.Jobs = []Job{Job{
 			Name: fmt.Sprintf("probe/%s/%s", x.Namespace, x.Name), Field: "prober", Scheme: schemeOf(x.Spec.ProberSpec.Scheme),
 		}.withTLS(o, m, "tlsConfig", withoutFiles(x.Spec.TLSConfig), x.Spec.ScrapeClassName)}
 		all = append(all, m)
 	}
-	for _, x := range o.ScrapeConfigs {
+	for i := range o.ScrapeConfigs {
+		x := &o.ScrapeConfigs[i]
 		m := newMonitor("ScrapeConfig", x.ObjectMeta, x.Status.Bindings)
+		m.config = x
 		m.Jobs = []Job{Job{
 			Name: fmt.Sprintf("scrapeConfig/%s/%s", x.Namespace, x.Name), Field: "spec", Scheme: schemeOf(x.Spec.Scheme),
 		}.withTLS(o, m, "tlsConfig", withoutFiles(x.Spec.TLSConfig), x.Spec.ScrapeClassName)}

@@ -125,7 +125,7 @@ type Event struct {
 // Access is whether Prometheus' service account may list and watch a resource.
 type Access struct {
 	Namespace string `json:"namespace"`
-	Resource  string `json:"resource"` // services, pods, endpoints or endpointslices
+	Resource  string `json:"resource"` // services, pods, endpoints, endpointslices, nodes or ingresses
 	Allowed   bool   `json:"allowed"`
 	Reason    string `json:"reason,omitempty"`
 }
@@ -178,6 +178,11 @@ type File struct {
 	Owner      string `json:"owner,omitempty"` // uid:gid
 	Size       int64  `json:"size"`
 	ParseError string `json:"parseError,omitempty"` // for ca and cert: why it holds no certificate
+	// What it holds is valid between these: for cert the first certificate, for ca
+	// all of them, so that NotAfter is when the first root ends.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+	Serial    string    `json:"serial,omitempty"` // for cert: hexadecimal, as in Certificate
 }
 
 // Socket is one established TCP connection.

@@ -1,166 +1,180 @@
 package observe
 
 import (
+	"crypto/md5"
+	"encoding/binary"
 	"fmt"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-	corev1 "k8s.io/api/core/v1"
+	"github.com/prometheus/common/model"
 )
 
-// knownLabels are the labels of a candidate that are worked out here. A rule that
-// decides by any other leaves the set open.
-var knownLabels = regexp.MustCompile(`^(namespace|service|pod|container|__address__|__meta_kubernetes_(namespace|service_name` +
-	`|pod_(name|ip|phase|ready|node_name|container_name|container_port_name|container_port_number)` +
-	`|(pod|service)_(label|labelpresent|annotation|annotationpresent)_.+))$`)
+// The actions that need to be told apart by name elsewhere than in apply.
+const (
+	actionReplace = "replace"
+	actionHashMod = "hashmod"
+)
 
-// underivable says why rules may change the set of targets, or where they are
-// asked, in a way that is not worked out. It is empty if they do not, or if all
-// they do is to keep and drop by known labels.
-func underivable(rules []monitoringv1.RelabelConfig) string {
-	changed := map[string]bool{}
-	for i, r := range rules {
-		field := fmt.Sprintf("relabelings[%d]", i)
-		if _, err := compile(r.Regex); err != nil {
-			return fmt.Sprintf("%s.regex is no regular expression: %v", field, err)
-		}
-		switch action := actionOf(r); action {
-		case "keep", "drop":
-			for _, l := range r.SourceLabels {
-				if !knownLabels.MatchString(string(l)) || changed[string(l)] {
-					return fmt.Sprintf("%s (%s) decides by the label %s, which is not worked out", field, action, l)
-				}
-			}
-		case "replace", "lowercase", "uppercase", "hashmod":
-			if strings.HasPrefix(r.TargetLabel, "__") && !strings.HasPrefix(r.TargetLabel, "__tmp") || strings.Contains(r.TargetLabel, "$") {
-				return fmt.Sprintf("%s (%s) changes %s, on which the targets depend", field, action, r.TargetLabel)
-			}
-			changed[r.TargetLabel] = true
-		case "labelmap":
-			if r.Replacement != nil && strings.HasPrefix(*r.Replacement, "__") {
-				return fmt.Sprintf("%s (%s) writes to %s, on which the targets may depend", field, action, *r.Replacement)
-			}
-			for _, l := range []string{"namespace", "service", "pod", "container"} {
-				changed[l] = true
-			}
-		default: // labeldrop, labelkeep, keepequal, dropequal and what is yet to come
-			return fmt.Sprintf("%s has the action %s, whose effect on the targets is not worked out", field, action)
-		}
-	}
-	return ""
+// relabelRule is one step of relabeling, ready to be applied. It does what
+// Prometheus does, model/relabel/relabel.go, with labels of which some were not
+// observed.
+type relabelRule struct {
+	name        string // as in "relabelings[1]"
+	action      string
+	sources     []string
+	separator   string
+	regex       *regexp.Regexp
+	all         bool   // the expression is the default, which matches all there is
+	begins      string // what every match of the expression begins with
+	modulus     uint64
+	target      string
+	replacement string
 }
 
-// keeps applies the rules that keep and drop. The others were found harmless.
-func keeps(rules []monitoringv1.RelabelConfig, c candidate) bool {
-	if len(rules) == 0 {
-		return true
-	}
-	for _, r := range rules {
-		action := actionOf(r)
-		if action != "keep" && action != "drop" {
-			continue
-		}
-		separator := ";"
-		if r.Separator != nil {
-			separator = *r.Separator
-		}
-		var values []string
-		for _, l := range r.SourceLabels {
-			values = append(values, c.label(string(l)))
-		}
-		re, err := compile(r.Regex)
-		if err != nil {
-			return false
-		}
-		if re.MatchString(strings.Join(values, separator)) != (action == "keep") {
-			return false
-		}
-	}
-	return true
+// relabeling is what a job does to the labels of its targets.
+type relabeling struct {
+	rules []relabelRule
+	names model.ValidationScheme // for the labels that a rule makes the name of
 }
 
-func actionOf(r monitoringv1.RelabelConfig) string {
-	if r.Action == "" {
-		return "replace"
-	}
-	return strings.ToLower(r.Action)
-}
-
-func compile(expression string) (*regexp.Regexp, error) {
-	if expression == "" {
-		expression = "(.*)"
-	}
-	return regexp.Compile("^(?s:" + expression + ")$")
-}
-
-// label is the value that service discovery gives to a known label.
-func (c candidate) label(name string) string {
-	pod := c.pod
-	if pod == nil {
-		pod = &corev1.Pod{}
-	}
-	service := &corev1.Service{}
-	if c.service != nil {
-		service = c.service
-	}
-	short := strings.TrimPrefix(name, "__meta_kubernetes_")
-	switch short {
-	case "namespace":
-		return c.namespace
-	case "service", "service_name":
-		return service.Name
-	case "pod", "pod_name":
-		return c.podName
-	case "container", "pod_container_name":
-		return c.container
-	case "__address__":
-		return net.JoinHostPort(c.address, strconv.Itoa(int(c.port)))
-	case "pod_ip":
-		return pod.Status.PodIP
-	case "pod_phase":
-		return string(pod.Status.Phase)
-	case "pod_node_name":
-		return pod.Spec.NodeName
-	case "pod_ready":
-		return readiness(c.pod)
-	case "pod_container_port_name":
-		return c.containerPort
-	case "pod_container_port_number":
-		if c.declared {
-			return strconv.Itoa(int(c.port))
+// apply changes the labels of a target and reports whether the target is kept. It
+// fails where that hangs on something that was not observed.
+func (r relabeling) apply(s *labelSet) (keep bool, err error) {
+	for i := range r.rules {
+		if keep, err := r.rules[i].apply(s, r.names); err != nil || !keep {
+			return false, err
 		}
-		return ""
 	}
-	for prefix, from := range map[string]map[string]string{
-		"pod_label": pod.Labels, "pod_annotation": pod.Annotations, "service_label": service.Labels, "service_annotation": service.Annotations,
-	} {
-		for key, value := range from {
-			switch short {
-			case prefix + "_" + sanitized(key):
-				return value
-			case prefix + "present_" + sanitized(key):
-				return "true"
+	return true, nil
+}
+
+func (r *relabelRule) apply(s *labelSet, names model.ValidationScheme) (keep bool, err error) {
+	v := r.read(s)
+	switch r.action {
+	case "keep", "drop":
+		if v.lack != "" {
+			return false, r.decidesBy(v)
+		}
+		return r.matches(v.text) == (r.action == "keep"), nil
+	case "keepequal", "dropequal":
+		with := s.get(r.target)
+		for _, x := range []value{v, with} {
+			if x.lack != "" {
+				return false, r.decidesBy(x)
 			}
 		}
+		return (v.text == with.text) == (r.action == "keepequal"), nil
+	case actionReplace:
+		return true, r.replace(s, v, names)
+	case "lowercase":
+		v.text = strings.ToLower(v.text)
+		s.set(r.target, v)
+	case "uppercase":
+		v.text = strings.ToUpper(v.text)
+		s.set(r.target, v)
+	case actionHashMod:
+		switch {
+		case r.modulus == 1:
+			v = known("0") // whatever it is made of
+		case v.lack == "":
+			sum := md5.Sum([]byte(v.text))
+			v.text = strconv.FormatUint(binary.BigEndian.Uint64(sum[8:])%r.modulus, 10)
+		}
+		s.set(r.target, v)
+	case "labelmap":
+		r.labelMap(s)
+	case "labeldrop", "labelkeep":
+		for _, name := range s.names(func(name string) bool { return r.matches(name) == (r.action == "labeldrop") }) {
+			s.set(name, value{})
+		}
 	}
-	return ""
+	return true, nil
 }
 
-func readiness(pod *corev1.Pod) string {
-	if pod == nil {
-		return ""
-	}
-	i := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady })
-	if i < 0 {
-		return "unknown"
-	}
-	return strings.ToLower(string(pod.Status.Conditions[i].Status))
+func (r *relabelRule) decidesBy(v value) error {
+	return fmt.Errorf("%s (%s) decides by the label %s", r.name, r.action, v.lack)
 }
 
-var notInLabel = regexp.MustCompile(`[^a-zA-Z0-9_]`)
+// read joins the labels that the rule reads.
+func (r *relabelRule) read(s *labelSet) value {
+	if len(r.sources) == 1 {
+		return s.get(r.sources[0])
+	}
+	texts := make([]string, 0, len(r.sources))
+	for _, name := range r.sources {
+		v := s.get(name)
+		if v.lack != "" {
+			v.mixed = true
+			return v
+		}
+		texts = append(texts, v.text)
+	}
+	return known(strings.Join(texts, r.separator))
+}
 
-func sanitized(key string) string { return notInLabel.ReplaceAllString(key, "_") }
+func (r *relabelRule) matches(text string) bool { return r.all || r.regex.MatchString(text) }
+
+// replace writes a label, its name and its text both made of what was read.
+func (r *relabelRule) replace(s *labelSet, v value, names model.ValidationScheme) error {
+	fixedName, fixedText := !strings.Contains(r.target, "$"), !strings.Contains(r.replacement, "$")
+	switch {
+	case r.all && fixedName && fixedText:
+		s.set(r.target, known(r.replacement))
+		return nil
+	case r.all && fixedName && r.replacement == "$1":
+		s.set(r.target, v)
+		return nil
+	case v.lack != "" && fixedName:
+		v.mixed = true // with what the label held, if the expression does not match
+		s.set(r.target, v)
+		return nil
+	case v.lack != "":
+		return fmt.Errorf("%s (replace) writes to a label whose name depends on %s", r.name, v.lack)
+	}
+	found := r.regex.FindStringSubmatchIndex(v.text)
+	if found == nil {
+		return nil
+	}
+	target := string(r.regex.ExpandString(nil, r.target, v.text, found))
+	if names.IsValidLabelName(target) {
+		s.set(target, known(string(r.regex.ExpandString(nil, r.replacement, v.text, found))))
+	}
+	return nil
+}
+
+// labelMap copies labels to others whose names it makes of theirs. Of two that it
+// copies to one, chance decides in Prometheus, which takes them in no order.
+func (r *relabelRule) labelMap(s *labelSet) {
+	copies := layer{}
+	for _, name := range s.names(r.matches) {
+		to, v := r.regex.ReplaceAllString(name, r.replacement), s.get(name)
+		if before, twice := copies[to]; twice && before != v {
+			v = accidental(to)
+		}
+		copies[to] = v
+	}
+	for to, v := range copies {
+		s.set(to, v)
+	}
+	begins, _, varies := strings.Cut(r.replacement, "$")
+	for _, family := range slices.Clone(s.lacks) {
+		switch {
+		case !r.mayMatch(family):
+		case varies:
+			s.obscure(begins)
+		default:
+			s.set(r.replacement, overwritten(r.replacement))
+		}
+	}
+}
+
+// mayMatch reports whether the expression can match a name of a family at all.
+func (r *relabelRule) mayMatch(family string) bool {
+	if family == "" {
+		return !strings.HasPrefix(r.begins, "__")
+	}
+	return strings.HasPrefix(family, r.begins) || strings.HasPrefix(r.begins, family)
+}

@@ -31,7 +31,7 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 				return false, "", err
 			}
 			targets, _ := readTargets(result)
-			for _, e := range expected {
+			for _, e := range ForReplica(p.o, expected, pod.Name) {
 				i := slices.IndexFunc(targets, func(t Target) bool { return t.Pool == e.Pool && t.URL == e.URL })
 				switch {
 				case i < 0:

@@ -28,7 +28,7 @@ var mutualTLSOnTheWire = Check{
 				f.unclear("the proxy of %s was not asked what it saw", podName(e))
 				continue
 			}
-			for _, r := range o.Replicas {
+			for _, r := range o.scrapers(e) {
 				assessWire(o, r, e, proxy, f)
 			}
 		}

@@ -83,7 +83,7 @@ var addresses = regexp.MustCompile(`(read|write) tcp [^ ]+: `)
 // probes were refused, each replica scraped the same target with its certificate,
 // and not one scrape failed.
 func assessTwin(o *subject, e observe.Expected, f *finding) {
-	for _, r := range o.Replicas {
+	for _, r := range o.scrapers(e) {
 		if unread(o, "the up samples of "+r.Pod) {
 			continue
 		}

@@ -33,7 +33,7 @@ var rootRotated = Check{
 			return
 		}
 		for _, replica := range o.Replicas {
-			assessScrapes(o, replica, targets, span{"the rotation of the root", r.From, r.To, r.Up}, f)
+			assessScrapes(o, replica, o.of(replica, targets), span{"the rotation of the root", r.From, r.To, r.Up}, f)
 		}
 		if r.Error != "" {
 			stepFailed(r, f)

@@ -18,13 +18,13 @@ import (
 // targetsOpen are the ways in which the set of targets stays open.
 func targetsOpen() []spoilt {
 	return []spoilt{
-		{"shards are inconclusive, since who scrapes what is not worked out", func(o *observe.Observation) {
-			two, one := int32(2), int32(1)
-			o.Prometheus.Spec.Shards, o.Prometheus.Spec.Replicas = &two, &one
-		}, reports.Inconclusive, "Prometheus default/default has spec.shards 2"},
+		{"shards by zone are inconclusive, since who scrapes what is not worked out", func(o *observe.Observation) {
+			zones := monitoringv1.TopologyShardingStrategyMode
+			o.Prometheus.Spec.ShardingStrategy = &monitoringv1.ShardingStrategy{Mode: &zones}
+		}, reports.Inconclusive, "Prometheus default/default has spec.shardingStrategy.mode Topology"},
 		{"a relabeling that is not worked out is inconclusive and is named", func(o *observe.Observation) {
-			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{{TargetLabel: "__address__"}}
-		}, reports.Inconclusive, "ServiceMonitor default/productpage, endpoints[0]: relabelings[0] (replace) changes __address__"},
+			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{{SourceLabels: []monitoringv1.LabelName{"__meta_kubernetes_pod_annotation_kubectl_kubernetes_io_last_applied_configuration"}, TargetLabel: "__address__"}}
+		}, reports.Inconclusive, "ServiceMonitor default/productpage, endpoints[0]: the label __address__ depends on __meta_kubernetes_pod_annotation_kubectl_kubernetes_io_last_applied_configuration"},
 		{"no target to expect is inconclusive", func(o *observe.Observation) { o.Services = nil }, reports.Inconclusive, "no target is expected"},
 		{"services that could not be listed are inconclusive", couldNotRead("services"), reports.Inconclusive, "services could not be read"},
 	}

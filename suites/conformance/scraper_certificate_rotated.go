@@ -30,8 +30,8 @@ var scraperCertificateRotated = Check{
 			return
 		}
 		for _, r := range o.Replicas {
-			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
-			assessRenewals(o, r, targets, f)
+			assessScrapes(o, r, o.of(r, targets), watchSpan(o.Watch), f)
+			assessRenewals(o, r, o.of(r, targets), f)
 			assessWrites(o, r, f)
 		}
 	},

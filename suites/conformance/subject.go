@@ -123,6 +123,23 @@ func expect(o *subject, f *finding) ([]observe.Expected, []observe.Open) {
 	return expected, open
 }
 
+// of returns those of the targets that a replica must have: of a Prometheus with
+// shards, each has a part.
+func (o *subject) of(r observe.Replica, targets []observe.Expected) []observe.Expected {
+	return observe.ForReplica(o.Observation, targets, r.Pod)
+}
+
+// scrapers are the replicas that must have a target.
+func (o *subject) scrapers(e observe.Expected) []observe.Replica {
+	var all []observe.Replica
+	for _, r := range o.Replicas {
+		if len(o.of(r, []observe.Expected{e})) > 0 {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // wantReplicas fails for each replica that is asked for and does not run.
 func wantReplicas(o *subject, f *finding) {
 	wantPods(o, len(o.Replicas), f)

@@ -38,7 +38,7 @@ var targetCertificateRotated = Check{
 			assessShown(o, e, own, f)
 		}
 		for _, r := range o.Replicas {
-			assessScrapes(o, r, targets, watchSpan(o.Watch), f)
+			assessScrapes(o, r, o.of(r, targets), watchSpan(o.Watch), f)
 		}
 	},
 }
@@ -70,7 +70,7 @@ func assessShown(o *subject, e observe.Expected, own []observe.Sighting, f *find
 		}
 		f.saw(sourceHandshake, podName(e), "at %s serial %s, valid from %s to %s", s.At.Format(time.TimeOnly), c.Serial, c.NotBefore.Format(time.TimeOnly), c.NotAfter.Format(time.TimeOnly))
 	}
-	for _, r := range o.Replicas {
+	for _, r := range o.scrapers(e) {
 		assessNewHandshake(o, r, e, own[1].At, f)
 	}
 }

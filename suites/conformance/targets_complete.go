@@ -23,11 +23,11 @@ var targetsComplete = Check{
 			return
 		}
 		wantReplicas(o, f)
-		var want []string
-		for _, e := range expected {
-			want = append(want, e.Pool+" "+e.URL)
-		}
 		for _, r := range o.Replicas {
+			var want []string
+			for _, e := range o.of(r, expected) {
+				want = append(want, e.Pool+" "+e.URL)
+			}
 			if !unread(o, "the targets of "+r.Pod) {
 				assessSet(o, r, want, open, f)
 			}

@@ -26,7 +26,7 @@ var targetsUp = Check{
 				continue
 			}
 			index := o.targetsOf(r)
-			for _, e := range expected {
+			for _, e := range o.of(r, expected) {
 				if len(index.find(e)) == 0 {
 					f.fail("%s does not scrape %s at all%s", r.Pod, e.URL, poolHint(r, e.Pool+" "))
 				}

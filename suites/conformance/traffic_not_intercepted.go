@@ -41,7 +41,7 @@ var trafficNotIntercepted = Check{
 			}
 			assessInbound(o, r, pod, f)
 			if !unread(o, "the certificate files of "+r.Pod) {
-				assessOutbound(r, pod, proxy, expected, f)
+				assessOutbound(r, pod, proxy, o.of(r, expected), f)
 			}
 		}
 	},

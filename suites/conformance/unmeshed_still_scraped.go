@@ -38,7 +38,7 @@ var unmeshedStillScraped = Check{
 				continue
 			}
 			index := o.targetsOf(r)
-			for _, e := range plain {
+			for _, e := range o.of(r, plain) {
 				if len(index.find(e)) == 0 {
 					f.fail("%s does not scrape %s, which has no sidecar, at all%s", r.Pod, e.URL, poolHint(r, e.Pool+" "))
 				}
