@@ -30,7 +30,7 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 	if err != nil {
 		return "", err
 	}
-	edits := append(v.edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()))
+	edits := append(v.Edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()))
 	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, edits...)...)
 	for _, folder := range []string{manifests.Probe, manifests.Unmeshed, manifests.Bookinfo, manifests.Guide} {
 		read, err := manifests.Read(folder)
