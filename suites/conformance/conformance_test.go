@@ -37,12 +37,12 @@ func TestConformance(t *testing.T) {
 	}
 	assert.NoError(t, s.Observe())
 	assert.NoError(t, s.Admit())
-	s.judgeProfiles(t, profileSetup, profileScrape, profileRefusal)
+	s.judgeProfiles(t, ProfileSetup, ProfileScrape, ProfileRefusal)
 	assert.NoError(t, s.Watch())
 	assert.NoError(t, s.RotateRoot())
-	s.judgeProfiles(t, profileRotation)
+	s.judgeProfiles(t, ProfileRotation)
 	assert.NoError(t, s.Disrupt())
-	s.judgeProfiles(t, profileResilience)
+	s.judgeProfiles(t, ProfileResilience)
 	if s.observer != nil {
 		assert.NoError(t, observe.Write(filepath.Join(s.run.OutDir(), "observations", "conformance.json"), s.observation))
 	}

@@ -9,7 +9,7 @@ import "github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 var controlPlaneOutageSurvived = Check{
 	ID:       "control-plane-outage-survived",
 	Title:    "No scrape is missed while the mesh's control plane is away for less than a certificate's rest of life",
-	Profile:  profileResilience,
+	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "istiod is taken away for some seconds",
 	Assess: survival{
