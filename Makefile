@@ -19,6 +19,10 @@ LEVEL   ?=
 LABEL   ?=
 SKIP    ?=
 DRY_RUN ?=
+FAULT   ?=
+PARALLEL ?=
+RECORD  ?=
+MODE    ?= e2e
 FILE    ?= reports/out/latest/observations/conformance.json
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
@@ -59,6 +63,13 @@ down: build ## Remove the cluster that `make up` made
 clean: build ## Remove every cluster that any run left
 	@exec $(BINARY) -mode=clean $(OPTIONS)
 
+##@ The suite itself
+
+.PHONY: faults
+faults: ## Make every mistake of the catalogue, and see that each is caught (MODE=check: on a kept cluster)
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/faults ./suites/faults
+	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
+
 ##@ Images
 
 .PHONY: images-list
@@ -94,6 +105,10 @@ help: ## Show this help
 	@printf '  %-8s %s\n' \
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
 		KEEP    'leave the cluster when the run ends' \
+		FAULT   'try only the faults whose ID matches this regular expression' \
+		PARALLEL 'how many faults to try at a time (12)' \
+		RECORD  'folder for recordings of what was observed of faults' \
+		MODE    'of faults: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience' \
 		LEVEL   'run only these levels: core,extended,provisional' \

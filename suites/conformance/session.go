@@ -90,11 +90,6 @@ func (s *Session) judge(p Planned) reports.Check {
 	return p.Verdict(s.observation)
 }
 
-// plans reports whether a check of the profile runs.
-func (s *Session) plans(profile string) bool {
-	return slices.ContainsFunc(s.planned, func(p Planned) bool { return p.Profile == profile && p.Reason == "" })
-}
-
 // runs reports whether a check runs.
 func (s *Session) runs(c Check) bool {
 	return slices.ContainsFunc(s.planned, func(p Planned) bool { return p.ID == c.ID && p.Reason == "" })

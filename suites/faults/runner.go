@@ -193,8 +193,8 @@ func (a *attempt) stand(ctx context.Context) error {
 		return err
 	}
 	limit := faultSettle
-	if a.fault.late() || a.fault.ID == Control {
-		limit = a.Settle
+	if len(a.fault.Change) == 0 && (a.fault.Mesh == nil || a.fault.Mesh.Late) {
+		limit = a.Settle // it is good, and what comes later comes to a good one
 	}
 	return a.settle(ctx, limit)
 }
@@ -202,19 +202,9 @@ func (a *attempt) stand(ctx context.Context) error {
 // apply brings the cluster to what the subject is now.
 func (a *attempt) apply(ctx context.Context) error {
 	wanted := a.subject.Manifests(a.RunID, a.Images)
-	var changed, gone []*unstructured.Unstructured
-	for _, u := range wanted {
-		if i := place(a.applied, u); i < 0 || !reflect.DeepEqual(a.applied[i], u) {
-			changed = append(changed, u)
-		}
-	}
-	for _, u := range a.applied {
-		if place(wanted, u) < 0 {
-			gone = append(gone, u)
-		}
-	}
+	changed, gone := difference(a.applied, wanted)
 	// Whatever is applied in part must be removed in whole.
-	a.applied = append(gone, wanted...)
+	a.applied = slices.Concat(gone, wanted)
 	if err := cluster.Apply(ctx, a.Client, changed...); err != nil {
 		return err
 	}
@@ -223,6 +213,22 @@ func (a *attempt) apply(ctx context.Context) error {
 	}
 	a.applied = wanted
 	return nil
+}
+
+// difference is what has to be applied, and what removed, to get from some objects
+// to others.
+func difference(from, to []*unstructured.Unstructured) (changed, gone []*unstructured.Unstructured) {
+	for _, u := range to {
+		if i := place(from, u); i < 0 || !reflect.DeepEqual(from[i], u) {
+			changed = append(changed, u)
+		}
+	}
+	for _, u := range from {
+		if place(to, u) < 0 {
+			gone = append(gone, u)
+		}
+	}
+	return changed, gone
 }
 
 func place(all []*unstructured.Unstructured, u *unstructured.Unstructured) int {

@@ -36,33 +36,33 @@ func start(t *testing.T, options ...string) (*exec.Cmd, string) {
 	return cmd, fmt.Sprintf("http://127.0.0.1:%d", port)
 }
 
-func get(t *testing.T, address string) (response *http.Response, body string) {
+func get(t *testing.T, address string) (code int, kind, body string) {
 	t.Helper()
 	err := wait.For(t.Context(), "the server to answer", func(ctx context.Context) (bool, string, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return false, "", err
 		}
-		response, err = http.DefaultClient.Do(request)
+		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return false, "", err
 		}
 		defer response.Body.Close()
 		content, err := io.ReadAll(response.Body)
-		body = string(content)
+		code, kind, body = response.StatusCode, response.Header.Get("Content-Type"), string(content)
 		return true, "", err
 	}, wait.Timeout(20*time.Second), wait.Interval(50*time.Millisecond))
 	require.NoError(t, err)
-	return response, body
+	return code, kind, body
 }
 
 func TestTheServerDoesWhatItIsTold(t *testing.T) {
 	cmd, address := start(t, "--status", "401", "--type", "text/html")
-	response, _ := get(t, address+"/metrics")
-	assert.Equal(t, http.StatusUnauthorized, response.StatusCode)
-	assert.Equal(t, "text/html", response.Header.Get("Content-Type"))
-	response, body := get(t, address+"/health")
-	assert.Equal(t, http.StatusOK, response.StatusCode, "the pod stays ready")
+	code, kind, _ := get(t, address+"/metrics")
+	assert.Equal(t, http.StatusUnauthorized, code)
+	assert.Equal(t, "text/html", kind)
+	code, _, body := get(t, address+"/health")
+	assert.Equal(t, http.StatusOK, code, "the pod stays ready")
 	assert.Equal(t, "healthy", body)
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
@@ -71,8 +71,8 @@ func TestTheServerDoesWhatItIsTold(t *testing.T) {
 
 func TestTheServerServesMetricsUnlessToldOtherwise(t *testing.T) {
 	_, address := start(t)
-	response, body := get(t, address+"/metrics")
-	assert.Equal(t, http.StatusOK, response.StatusCode)
+	code, _, body := get(t, address+"/metrics")
+	assert.Equal(t, http.StatusOK, code)
 	assert.Contains(t, body, "process_start_time_seconds 1")
 	assert.Contains(t, body, "python_gc_objects_collected_total")
 }
@@ -84,6 +84,6 @@ func TestTheServerEndsOnce(t *testing.T) {
 	require.ErrorAs(t, cmd.Wait(), &exit)
 	assert.Equal(t, 1, exit.ExitCode())
 	_, address := start(t, "--once", marker)
-	response, _ := get(t, address+"/health")
-	assert.Equal(t, http.StatusOK, response.StatusCode)
+	code, _, _ := get(t, address+"/health")
+	assert.Equal(t, http.StatusOK, code)
 }
