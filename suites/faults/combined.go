@@ -10,7 +10,7 @@ var pairs = [][2]string{
 	{"namespace-permissive", "policy-other-principal"},
 	{"policy-other-principal", "no-skip-verify"},
 	{"policy-deny-all", "port-named-metrics"},
-	{"port-named-as-in-the-sample", "file-access-denied"},
+	{"file-access-denied", "endpointslices-forbidden"},
 	{"output-certs-missing", "no-client-certificate"},
 	{"no-skip-verify", "namespace-permissive"},
 	{"key-unreadable", "binding-missing"},

@@ -24,7 +24,7 @@ func TestRecordedFaults(t *testing.T) {
 	recordings, err := filepath.Glob("testdata/*" + suffix)
 	require.NoError(t, err)
 	if len(recordings) == 0 {
-		t.Skip("no fault has been recorded yet: run bin/faults -mode=e2e -record=suites/faults/testdata")
+		t.Skip("no fault has been recorded yet: run make faults RECORD=suites/faults/testdata")
 	}
 	recorded := map[string]bool{}
 	for _, path := range recordings {
