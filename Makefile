@@ -23,6 +23,10 @@ REPEAT  ?=
 PROMETHEUS ?=
 SKIP    ?=
 DRY_RUN ?=
+FAULT   ?=
+PARALLEL ?=
+RECORD  ?=
+MODE    ?= e2e
 FILE    ?= reports/out/latest/observations/conformance.json
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
@@ -64,6 +68,13 @@ down: build ## Remove the cluster that `make up` made
 clean: build ## Remove every cluster that any run left
 	@exec $(BINARY) -mode=clean $(OPTIONS)
 
+##@ The suite itself
+
+.PHONY: faults
+faults: ## Make every mistake of the catalogue, and see that each is caught (MODE=check: on a kept cluster)
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/faults ./suites/faults
+	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
+
 ##@ Images
 
 .PHONY: images-list
@@ -100,6 +111,10 @@ help: ## Show this help
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		KEEP    'leave the cluster when the run ends' \
+		FAULT   'try only the faults whose ID matches this regular expression' \
+		PARALLEL 'how many faults to try at a time (12)' \
+		RECORD  'folder for recordings of what was observed of faults' \
+		MODE    'of faults: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \
 		LEVEL   'run only these levels: core,extended,provisional' \

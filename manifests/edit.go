@@ -7,11 +7,14 @@ import (
 // Edit changes an object before it is applied.
 type Edit func(*unstructured.Unstructured)
 
-// clusterScoped lists the kinds in our manifests and in the Operator's bundle
+// clusterScoped lists the kinds in our manifests, in the Operator's bundle and in Istio's charts
 // that belong to no namespace.
 var clusterScoped = map[string]bool{
-	"ClusterRole": true, "ClusterRoleBinding": true, "CustomResourceDefinition": true, "Namespace": true,
+	"ClusterRole": true, "ClusterRoleBinding": true, "CustomResourceDefinition": true, "MutatingWebhookConfiguration": true, "Namespace": true,
 }
+
+// ClusterScoped reports whether objects of a kind belong to no namespace.
+func ClusterScoped(kind string) bool { return clusterScoped[kind] }
 
 // InNamespace puts namespaced objects, and the subjects of bindings, into a
 // namespace.

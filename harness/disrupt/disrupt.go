@@ -85,7 +85,7 @@ func While(ctx context.Context, d Disruption, mark func(step string), work func(
 
 // Restore undoes what killed runs left behind in the cluster and says what it was.
 func Restore(ctx context.Context, client klient.Client) (restored []string, err error) {
-	for _, restore := range []func(context.Context, klient.Client) ([]string, error){restoreScales, removeObjects, restoreRoots} {
+	for _, restore := range []func(context.Context, klient.Client) ([]string, error){restoreScales, removeObjects, restorePatches, restoreRoots} {
 		some, err := restore(ctx, client)
 		restored = append(restored, some...)
 		if err != nil {

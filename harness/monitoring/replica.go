@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -71,7 +73,19 @@ func (r *Replica) explain(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("asking Prometheus in pod %s for %s: %w", r.Pod, what, err)
+	return fmt.Errorf("asking Prometheus in pod %s for %s: %w%s", r.Pod, what, err, details(err))
+}
+
+// details is what the API server says of why it did not reach Prometheus. The
+// client library's error has only the code, and of a proxy that ends connections
+// the code says as much as of a pod that is not there.
+func details(err error) string {
+	var e *promv1.Error
+	var status metav1.Status
+	if !errors.As(err, &e) || json.Unmarshal([]byte(e.Detail), &status) != nil || status.Message == "" {
+		return ""
+	}
+	return ": " + status.Message
 }
 
 // ScrapePools lists the pools that Prometheus has made: a job whose client could

@@ -70,6 +70,20 @@ func TestEveryErrorNamesThePodAndWhatWasAsked(t *testing.T) {
 	}
 }
 
+func TestAnErrorSaysWhatTheAPIServerSaysOfAPodThatItDidNotReach(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"error trying to reach service: read tcp 10.244.0.1:1->10.244.0.15:9090: read: connection reset by peer","code":503}`))
+	}))
+	t.Cleanup(server.Close)
+	r, err := NewReplica(&rest.Config{Host: server.URL}, "default", "prometheus-default-0")
+	require.NoError(t, err)
+	_, err = r.Targets(t.Context())
+	assert.ErrorContains(t, err, "server error: 503: error trying to reach service: read tcp 10.244.0.1:1->10.244.0.15:9090: read: connection reset by peer")
+	_, err = r.ScrapePools(t.Context())
+	assert.ErrorContains(t, err, "503")
+}
+
 func TestRawSamplesAreWhatWasStored(t *testing.T) {
 	r, _ := replica(t, map[string]string{`/api/v1/query?up{job="a"}[10000ms]`: `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"job":"a"},"values":[[1700000000,"1"],[1700000002,"0"]]}]}}`})
 	m, err := r.RawSamples(t.Context(), `up{job="a"}`, 10*time.Second, time.Unix(1_700_000_010, 0))

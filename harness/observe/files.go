@@ -53,8 +53,8 @@ func NamedFiles(o Observation) []File {
 }
 
 // readFiles looks at the named files in the container that has to read them, and
-// at the pod's sockets, in three calls however many files there are. Keys are
-// opened but nothing of them is read.
+// at the pod's sockets, in four calls however many files there are. Keys are
+// opened but nothing of them is read, also where one is named as a certificate.
 func (o *Observer) readFiles(ctx context.Context, pod string, files []File) (seen []File, contents map[string]string, err error) {
 	var paths, keys []string
 	for _, f := range files {
@@ -64,6 +64,14 @@ func (o *Observer) readFiles(ctx context.Context, pod string, files []File) (see
 			paths = append(paths, f.Path)
 		}
 	}
+	labels := ""
+	if len(paths) > 0 {
+		if labels, _, err = o.execAll(ctx, pod, append([]string{"grep", "-H", "-o", "-e", "-----BEGIN [A-Z ]*-----"}, paths...)...); err != nil {
+			return files, nil, err
+		}
+	}
+	secret := keysAmong(labels)
+	paths = slices.DeleteFunc(paths, func(p string) bool { return secret[p] != "" })
 	// head prints each file under its name, says which it cannot open, and goes on.
 	read, complaints, err := o.execAll(ctx, pod, append([]string{"head", "-c", "1000000"}, append(paths, socketTables...)...)...)
 	if err != nil {
@@ -88,8 +96,23 @@ func (o *Observer) readFiles(ctx context.Context, pod string, files []File) (see
 	}
 	for _, f := range files {
 		seen = append(seen, f.describe(contents[f.Path], complaints+"\n"+keyComplaints, status))
+		if kind := secret[f.Path]; kind != "" && f.Role != RoleKey {
+			seen[len(seen)-1].ParseError = fmt.Sprintf("holds a %s where a certificate is expected", kind)
+		}
 	}
 	return seen, contents, nil
+}
+
+var pemLabel = regexp.MustCompile(`(?m)^(.*):-----BEGIN ([A-Z ]*PRIVATE KEY)-----$`)
+
+// keysAmong finds the files that hold a private key, and which kind of one, in what
+// grep prints of the labels in them.
+func keysAmong(labels string) map[string]string {
+	kinds := map[string]string{}
+	for _, m := range pemLabel.FindAllStringSubmatch(labels, -1) {
+		kinds[m[1]] = m[2]
+	}
+	return kinds
 }
 
 // describe fills in what was seen of a file.

@@ -14,6 +14,12 @@ func TestSplitHeadsTakesFilesApart(t *testing.T) {
 	assert.Empty(t, splitHeads("no heading"))
 }
 
+func TestAKeyIsToldFromACertificateByItsLabelAlone(t *testing.T) {
+	assert.Equal(t, map[string]string{"/a:b/key.pem": "RSA PRIVATE KEY", "/both.pem": "PRIVATE KEY"}, keysAmong(
+		"/chain.pem:-----BEGIN CERTIFICATE-----\n/chain.pem:-----BEGIN CERTIFICATE-----\n/a:b/key.pem:-----BEGIN RSA PRIVATE KEY-----\n/both.pem:-----BEGIN CERTIFICATE-----\n/both.pem:-----BEGIN PRIVATE KEY-----\n"))
+	assert.Empty(t, keysAmong(""))
+}
+
 func TestParseSocketsReadsEstablishedConnections(t *testing.T) {
 	table := `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0D00F40A:EE24 0600F40A:2378 01 00000000:00000000 02:000003A2 00000000 65534        0 26914 2 0 20 4 30 10 -1

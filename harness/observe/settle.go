@@ -53,3 +53,40 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 	}
 	return true, note
 }
+
+// Rescraped waits until every replica has scraped each target that it has, with
+// success or without, since the observer was made: what it says of them is then of
+// now.
+func (o *Observer) Rescraped(ctx context.Context, limit time.Duration) (note string) {
+	p := &pass{Observer: o}
+	p.readObjects(ctx)
+	replicas := Replicas(p.o)
+	err := wait.For(ctx, "every target to be scraped once more", func(ctx context.Context) (bool, string, error) {
+		scraped := 0
+		var waiting []string
+		for _, pod := range replicas {
+			api, err := p.replica(pod.Name)
+			if err != nil {
+				return false, "", err
+			}
+			result, err := api.Targets(ctx)
+			if err != nil {
+				return false, "", err
+			}
+			targets, _ := readTargets(result)
+			for _, t := range targets {
+				if t.LastScrape.After(o.since) {
+					scraped++
+				} else {
+					waiting = append(waiting, fmt.Sprintf("%s has not scraped %s since", pod.Name, t.URL))
+				}
+			}
+		}
+		note = fmt.Sprintf("%d targets scraped by %d replicas", scraped, len(replicas))
+		return len(waiting) == 0, strings.Join(append(waiting, note), "; "), nil
+	}, wait.Timeout(limit), wait.Interval(500*time.Millisecond))
+	if err != nil {
+		return err.Error()
+	}
+	return note
+}

@@ -46,26 +46,33 @@ func interval(t *testing.T, u *unstructured.Unstructured) any {
 }
 
 func TestTheVariantAddsThePaceOfCertificatesToWhatTheGuideSays(t *testing.T) {
-	was, is := guide(t)["Prometheus/default"], guide(t, Default.edits()...)["Prometheus/default"]
+	was, is := guide(t)["Prometheus/default"], guide(t, Default.Edits()...)["Prometheus/default"]
 	want := proxyMetadata(t, was)
 	require.Equal(t, map[string]string{"OUTPUT_CERTS": "/etc/istio-output-certs"}, want)
 	want["SECRET_TTL"], want["SECRET_GRACE_PERIOD_RATIO_JITTER"] = "20s", "0"
 	assert.Equal(t, want, proxyMetadata(t, is))
 }
 
+func TestTheVariantHasEllipticKeysMadeOnlyIfAsked(t *testing.T) {
+	v := Default
+	v.EllipticKeys = true
+	assert.Equal(t, "ECDSA", proxyMetadata(t, guide(t, v.Edits()...)["Prometheus/default"])["ECC_SIGNATURE_ALGORITHM"])
+	assert.NotContains(t, proxyMetadata(t, guide(t, Default.Edits()...)["Prometheus/default"]), "ECC_SIGNATURE_ALGORITHM")
+}
+
 func TestTheVariantSetsTheScrapeInterval(t *testing.T) {
 	assert.Equal(t, "30s", interval(t, guide(t)["ServiceMonitor/productpage"]))
-	assert.Equal(t, "2s", interval(t, guide(t, Default.edits()...)["ServiceMonitor/productpage"]))
+	assert.Equal(t, "2s", interval(t, guide(t, Default.Edits()...)["ServiceMonitor/productpage"]))
 }
 
 func TestTheVariantRunsMoreThanOneProductpage(t *testing.T) {
-	replicas, _, err := unstructured.NestedInt64(guide(t, Default.edits()...)["Deployment/productpage-v1"].Object, "spec", "replicas")
+	replicas, _, err := unstructured.NestedInt64(guide(t, Default.Edits()...)["Deployment/productpage-v1"].Object, "spec", "replicas")
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, replicas)
 }
 
 func TestTheVariantChangesNothingElse(t *testing.T) {
-	was, is := guide(t), guide(t, Default.edits()...)
+	was, is := guide(t), guide(t, Default.Edits()...)
 	for _, path := range []struct {
 		object string
 		fields []string
@@ -89,7 +96,7 @@ func TestTheVariantKeepsTheRestOfTheEndpoint(t *testing.T) {
 		delete(e, "interval")
 		return e
 	}
-	assert.Equal(t, endpoint(guide(t)["ServiceMonitor/productpage"]), endpoint(guide(t, Default.edits()...)["ServiceMonitor/productpage"]))
+	assert.Equal(t, endpoint(guide(t)["ServiceMonitor/productpage"]), endpoint(guide(t, Default.Edits()...)["ServiceMonitor/productpage"]))
 }
 
 func TestEveryIntervalIsOneThatTheOperatorAccepts(t *testing.T) {
@@ -98,7 +105,7 @@ func TestEveryIntervalIsOneThatTheOperatorAccepts(t *testing.T) {
 	for _, d := range []time.Duration{time.Second, 2 * time.Second, 500 * time.Millisecond, 1500 * time.Millisecond, time.Minute, 90 * time.Second, time.Hour} {
 		v := Default
 		v.ScrapeInterval = d
-		assert.Regexp(t, accepted, interval(t, guide(t, v.edits()...)["ServiceMonitor/productpage"]), d.String())
+		assert.Regexp(t, accepted, interval(t, guide(t, v.Edits()...)["ServiceMonitor/productpage"]), d.String())
 	}
 }
 
@@ -106,7 +113,7 @@ func TestEveryLifetimeIsOneThatTheAgentAccepts(t *testing.T) {
 	for _, d := range []time.Duration{20 * time.Second, 2 * time.Minute, 90 * time.Second, 24 * time.Hour} {
 		v := Default
 		v.CertificateLifetime = d
-		read, err := time.ParseDuration(proxyMetadata(t, guide(t, v.edits()...)["Prometheus/default"])["SECRET_TTL"])
+		read, err := time.ParseDuration(proxyMetadata(t, guide(t, v.Edits()...)["Prometheus/default"])["SECRET_TTL"])
 		require.NoError(t, err)
 		assert.Equal(t, d, read)
 	}

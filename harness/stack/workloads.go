@@ -31,7 +31,7 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 		return "", err
 	}
 	_, version, _ := strings.Cut(p.prometheus.Reference, ":")
-	edits := append(v.edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()),
+	edits := append(v.Edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()),
 		// The Operator generates the configuration for this version.
 		manifests.OnlyKind("Prometheus", manifests.Set(version, "spec", "version")))
 	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, edits...)...)

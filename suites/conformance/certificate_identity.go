@@ -13,7 +13,7 @@ import (
 var certificateIdentity = Check{
 	ID:      "certificate-identity",
 	Title:   "The certificate names Prometheus' own account and comes from the mesh's root",
-	Profile: profileSetup,
+	Profile: ProfileSetup,
 	Level:   reports.Core,
 	Reads:   []string{"the Prometheus ", "pods", "the certificate files of ", "the certificate of ", "the mesh configuration", "the mesh's roots"},
 	Assess: func(o *subject, f *finding) {

@@ -15,7 +15,7 @@ import (
 var certificatesMounted = Check{
 	ID:      "certificates-mounted",
 	Title:   "The certificate files that monitors name are there, readable and current, in the Prometheus container",
-	Profile: profileSetup,
+	Profile: ProfileSetup,
 	Level:   reports.Core,
 	Reads:   reads("the certificate files of ", "the certificate of "),
 	Assess: func(o *subject, f *finding) {

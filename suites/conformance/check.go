@@ -11,11 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/diagnosis"
 )
 
 // Check is one requirement.
@@ -59,7 +61,7 @@ func (c Check) Labels() labels.Set {
 
 // Profiles lists the profiles in the order in which they run.
 func Profiles() []string {
-	return []string{profileSetup, profileScrape, profileRefusal, profileRotation, profileResilience}
+	return []string{ProfileSetup, ProfileScrape, ProfileRefusal, ProfileRotation, ProfileResilience}
 }
 
 // Judge applies a check to an observation. The verdict is
@@ -95,6 +97,18 @@ func (c Check) Judge(o observe.Observation) reports.Check {
 	default:
 		result.Verdict = reports.Pass
 	}
+	return result
+}
+
+// Verdict judges an observation and, unless the check passes, explains it: the one
+// way from what was seen to what a report says.
+func (c Check) Verdict(o observe.Observation) reports.Check {
+	start := time.Now()
+	result := c.Judge(o)
+	if result.Verdict == reports.Fail || result.Verdict == reports.Inconclusive {
+		result.Causes = diagnosis.Diagnose(o, []reports.Check{result})[c.ID]
+	}
+	result.DurationSeconds = time.Since(start).Seconds()
 	return result
 }
 
@@ -162,11 +176,11 @@ func (f *finding) shown() []reports.Evidence {
 
 // The profiles.
 const (
-	profileSetup      = "setup"
-	profileScrape     = "scrape"
-	profileRefusal    = "refusal"
-	profileRotation   = "rotation"
-	profileResilience = "resilience"
+	ProfileSetup      = "setup"
+	ProfileScrape     = "scrape"
+	ProfileRefusal    = "refusal"
+	ProfileRotation   = "rotation"
+	ProfileResilience = "resilience"
 )
 
 // Sources of evidence.

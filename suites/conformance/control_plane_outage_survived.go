@@ -15,7 +15,7 @@ import (
 var controlPlaneOutageSurvived = Check{
 	ID:       "control-plane-outage-survived",
 	Title:    "No scrape is missed and no certificate ends while the mesh's control plane is away",
-	Profile:  profileResilience,
+	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "istiod is taken away for some seconds",
 	Assess: func(o *subject, f *finding) {

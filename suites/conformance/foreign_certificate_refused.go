@@ -13,7 +13,7 @@ import (
 var foreignCertificateRefused = Check{
 	ID:      "foreign-certificate-refused",
 	Title:   "A client with Prometheus' name from a foreign CA is refused by the target's proxy",
-	Profile: profileRefusal,
+	Profile: ProfileRefusal,
 	Level:   reports.Core,
 	Reads:   append(reads("targets by way of the client in the cluster"), "the TLS counters ", "the up samples "),
 	Assess: refusal{

@@ -16,7 +16,7 @@ import (
 var identityAuthorized = Check{
 	ID:       "identity-authorized",
 	Title:    "Where a policy admits only Prometheus, it is served and another mesh identity gets 403",
-	Profile:  profileRefusal,
+	Profile:  ProfileRefusal,
 	Level:    reports.Extended,
 	Disrupts: "an AuthorizationPolicy admits only Prometheus for a few seconds",
 	Reads:    reads("authorization policies", "the mesh configuration", "the access log "),

@@ -17,7 +17,7 @@ import (
 var metricsQueryable = Check{
 	ID:      "metrics-queryable",
 	Title:   "The guide's query is answered, fresh, and with the values of the pods it names",
-	Profile: profileScrape,
+	Profile: ProfileScrape,
 	Level:   reports.Core,
 	Reads:   reads("the guide's query ", "process start times ", "the application in "),
 	Assess: func(o *subject, f *finding) {

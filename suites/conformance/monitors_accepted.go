@@ -20,7 +20,7 @@ import (
 var monitorsAccepted = Check{
 	ID:      "monitors-accepted",
 	Title:   "Every monitor is selected, accepted and loaded with its TLS settings",
-	Profile: profileSetup,
+	Profile: ProfileSetup,
 	Level:   reports.Core,
 	Reads: []string{"the Prometheus ", "namespaces", "service monitors", "pod monitors", "probe objects", "scrape configs", "events",
 		"the configuration of ", "the scrape pools of "},

@@ -14,7 +14,7 @@ import (
 var mutualTLSOnTheWire = Check{
 	ID:      "mutual-tls-on-the-wire",
 	Title:   "The targets' proxies see TLS with Prometheus' own certificate",
-	Profile: profileScrape,
+	Profile: ProfileScrape,
 	Level:   reports.Core,
 	Reads:   reads("the certificate files of ", "the certificate of ", "the mesh configuration", "the access log "),
 	Assess: func(o *subject, f *finding) {

@@ -12,7 +12,7 @@ import (
 var noCertificateRefused = Check{
 	ID:      "no-certificate-refused",
 	Title:   "A client that speaks TLS but shows no certificate is refused by the target's proxy",
-	Profile: profileRefusal,
+	Profile: ProfileRefusal,
 	Level:   reports.Core,
 	Reads:   refusalReads,
 	Assess: refusal{

@@ -7,7 +7,7 @@ import "github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 var operatorRestartSurvived = Check{
 	ID:       "operator-restart-survived",
 	Title:    "No scrape is missed while the Prometheus Operator restarts",
-	Profile:  profileResilience,
+	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "the Prometheus Operator is restarted",
 	Assess: survival{

@@ -27,9 +27,9 @@ type step struct {
 // it are taken away.
 func (s *Session) steps() []step {
 	return []step{
-		{[]func() error{s.Observe, s.Admit}, []string{profileSetup, profileScrape, profileRefusal}},
-		{[]func() error{s.Watch, s.RotateRoot}, []string{profileRotation}},
-		{[]func() error{s.Disrupt}, []string{profileResilience}},
+		{[]func() error{s.Observe, s.Admit}, []string{ProfileSetup, ProfileScrape, ProfileRefusal}},
+		{[]func() error{s.Watch, s.RotateRoot}, []string{ProfileRotation}},
+		{[]func() error{s.Disrupt}, []string{ProfileResilience}},
 	}
 }
 

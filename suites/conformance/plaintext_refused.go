@@ -14,7 +14,7 @@ import (
 var plaintextRefused = Check{
 	ID:      "plaintext-refused",
 	Title:   "A client that speaks plain HTTP is refused by the target's proxy",
-	Profile: profileRefusal,
+	Profile: ProfileRefusal,
 	Level:   reports.Core,
 	Reads:   refusalReads,
 	Assess: refusal{

@@ -15,7 +15,7 @@ import (
 var prometheusRestartSurvived = Check{
 	ID:       "prometheus-restart-survived",
 	Title:    "A replica that restarts scrapes again once it is ready, and the other misses no scrape",
-	Profile:  profileResilience,
+	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "a replica of Prometheus is deleted",
 	Assess: survival{

@@ -16,7 +16,7 @@ import (
 var prometheusSidecarInjected = Check{
 	ID:      "prometheus-sidecar-injected",
 	Title:   "Every replica of Prometheus has a ready sidecar, all of one known version",
-	Profile: profileSetup,
+	Profile: ProfileSetup,
 	Level:   reports.Core,
 	Reads:   []string{"the Prometheus ", "pods"},
 	Assess: func(o *subject, f *finding) {

@@ -17,7 +17,7 @@ import (
 var rootRotated = Check{
 	ID:       "root-rotated",
 	Title:    "The mesh's root is replaced step by step without a missed scrape, and the old one opens no door",
-	Profile:  profileRotation,
+	Profile:  ProfileRotation,
 	Level:    reports.Extended,
 	Disrupts: "the root of the mesh is replaced",
 	Long:     "it takes half a minute",

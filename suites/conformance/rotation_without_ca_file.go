@@ -17,7 +17,7 @@ import (
 var rotationWithoutCAFile = Check{
 	ID:       "rotation-without-ca-file",
 	Title:    "A monitor without caFile fares at a rotation as is known of this version of Prometheus",
-	Profile:  profileRotation,
+	Profile:  ProfileRotation,
 	Level:    reports.Extended,
 	Disrupts: "a second monitor of productpage is there during the watch",
 	Reads:    reads("the up samples "),

@@ -17,7 +17,7 @@ import (
 var scraperCertificateRotated = Check{
 	ID:      "scraper-certificate-rotated",
 	Title:   "Prometheus' certificate is renewed, used on the wire, and no scrape is missed",
-	Profile: profileRotation,
+	Profile: ProfileRotation,
 	Level:   reports.Core,
 	Reads:   reads("the up samples ", "the access log "),
 	Assess: func(o *subject, f *finding) {

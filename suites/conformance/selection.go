@@ -95,7 +95,7 @@ func (s Selection) reason(c Check) string {
 		return "runs only if asked for by name"
 	case len(s.Profiles) > 0 && !slices.Contains(s.Profiles, c.Profile):
 		return "not selected: its profile is " + c.Profile
-	case len(s.Profiles) == 0 && s.Check == nil && c.Profile == profileResilience:
+	case len(s.Profiles) == 0 && s.Check == nil && c.Profile == ProfileResilience:
 		return "its profile disrupts shared parts: it runs only if asked for, with profile=" + c.Profile
 	case len(s.Profiles) == 0 && s.Check == nil && c.Long != "":
 		return c.Long + ": it runs only if asked for, by name or with profile=" + c.Profile

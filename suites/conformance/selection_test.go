@@ -27,7 +27,7 @@ func TestEverythingShortThatDisruptsNothingRunsByDefault(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, planned, len(Catalogue()), "every check is planned, run or not")
 	for _, p := range planned {
-		assert.Equal(t, p.Profile == profileResilience || p.Optional || p.Long != "", p.Reason != "", p.ID)
+		assert.Equal(t, p.Profile == ProfileResilience || p.Optional || p.Long != "", p.Reason != "", p.ID)
 	}
 }
 
@@ -46,8 +46,8 @@ func TestASelectionNarrows(t *testing.T) {
 	}{
 		"by ID":                {Selection{Check: regexp.MustCompile("^targets-")}, []string{"targets-complete", "targets-up"}},
 		"by ID, optional ones": {Selection{Check: regexp.MustCompile("strict-side")}, []string{"strict-side-doors"}},
-		"by profile":           {Selection{Profiles: []string{profileRotation}}, []string{"scraper-certificate-rotated", "target-certificate-rotated", "rotation-without-ca-file", "root-rotated"}},
-		"by level and profile": {Selection{Levels: []reports.Level{reports.Extended}, Profiles: []string{profileRefusal}}, []string{"identity-authorized", "side-doors-known"}},
+		"by profile":           {Selection{Profiles: []string{ProfileRotation}}, []string{"scraper-certificate-rotated", "target-certificate-rotated", "rotation-without-ca-file", "root-rotated"}},
+		"by level and profile": {Selection{Levels: []reports.Level{reports.Extended}, Profiles: []string{ProfileRefusal}}, []string{"identity-authorized", "side-doors-known"}},
 		"by label":             {Selection{Labels: selector("profile=refusal,disruptive=true")}, []string{"identity-authorized"}},
 		"less a skip list":     {Selection{Check: regexp.MustCompile("^targets-"), Skip: map[string]string{"targets-up": "known, ticket 7"}}, []string{"targets-complete"}},
 	} {

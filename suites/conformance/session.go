@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/diagnosis"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
 
@@ -102,13 +100,7 @@ func (s *Session) judge(p Planned) reports.Check {
 		result.Verdict, result.Reason = reports.Inconclusive, "the subject could not be observed: "+s.failed.Error()
 		return result
 	}
-	start := time.Now()
-	result = p.Judge(s.observation)
-	if result.Verdict == reports.Fail || result.Verdict == reports.Inconclusive {
-		result.Causes = diagnosis.Diagnose(s.observation, []reports.Check{result})[p.ID]
-	}
-	result.DurationSeconds = time.Since(start).Seconds()
-	return result
+	return p.Verdict(s.observation)
 }
 
 // runs reports whether a check runs.

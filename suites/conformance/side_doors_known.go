@@ -12,7 +12,7 @@ import (
 var sideDoorsKnown = Check{
 	ID:      "side-doors-known",
 	Title:   "The ports that serve metrics without mTLS are known",
-	Profile: profileRefusal,
+	Profile: ProfileRefusal,
 	Level:   reports.Extended,
 	Reads:   reads("targets by way of the API server"),
 	Assess: func(o *subject, f *finding) {

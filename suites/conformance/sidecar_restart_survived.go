@@ -8,7 +8,7 @@ import "github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 var sidecarRestartSurvived = Check{
 	ID:       "sidecar-restart-survived",
 	Title:    "No scrape is missed while the sidecar of a Prometheus replica restarts",
-	Profile:  profileResilience,
+	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "the sidecar of a replica is ended",
 	Assess: survival{

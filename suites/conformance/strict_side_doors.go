@@ -10,7 +10,7 @@ import (
 var strictSideDoors = Check{
 	ID:       "strict-side-doors",
 	Title:    "No port serves metrics without mTLS",
-	Profile:  profileRefusal,
+	Profile:  ProfileRefusal,
 	Level:    reports.Provisional,
 	Optional: true,
 	Reads:    reads("targets by way of the API server"),

@@ -17,7 +17,7 @@ import (
 var targetCertificateRotated = Check{
 	ID:      "target-certificate-rotated",
 	Title:   "The targets' certificates are renewed, shown in new handshakes, and no scrape is missed",
-	Profile: profileRotation,
+	Profile: ProfileRotation,
 	Level:   reports.Core,
 	Reads:   reads("the up samples ", "the access log ", "the certificates of the targets "),
 	Assess: func(o *subject, f *finding) {

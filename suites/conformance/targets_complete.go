@@ -14,7 +14,7 @@ import (
 var targetsComplete = Check{
 	ID:      "targets-complete",
 	Title:   "Every replica has exactly the targets that the monitors select",
-	Profile: profileScrape,
+	Profile: ProfileScrape,
 	Level:   reports.Core,
 	Reads:   reads("the targets of ", "the own metrics of "),
 	Assess: func(o *subject, f *finding) {

@@ -12,7 +12,7 @@ import (
 var targetsUp = Check{
 	ID:      "targets-up",
 	Title:   "Every target is up, without error, and was scraped within two intervals",
-	Profile: profileScrape,
+	Profile: ProfileScrape,
 	Level:   reports.Core,
 	Reads:   reads("the targets of "),
 	Assess: func(o *subject, f *finding) {

@@ -19,7 +19,7 @@ import (
 var trafficNotIntercepted = Check{
 	ID:      "traffic-not-intercepted",
 	Title:   "Prometheus scrapes and is reached without its own proxy in between",
-	Profile: profileSetup,
+	Profile: ProfileSetup,
 	Level:   reports.Core,
 	Reads:   reads("the certificate files of ", "the targets of "),
 	Assess: func(o *subject, f *finding) {

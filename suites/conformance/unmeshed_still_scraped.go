@@ -10,7 +10,7 @@ import (
 var unmeshedStillScraped = Check{
 	ID:      "unmeshed-still-scraped",
 	Title:   "Targets without a sidecar are scraped in plain text beside the meshed ones",
-	Profile: profileScrape,
+	Profile: ProfileScrape,
 	Level:   reports.Core,
 	Reads:   reads("the targets of "),
 	Assess: func(o *subject, f *finding) {

@@ -14,7 +14,7 @@ import (
 var workloadRolloutSurvived = Check{
 	ID:       "workload-rollout-survived",
 	Title:    "No scrape of a ready pod is missed while the scraped workload is rolled out anew",
-	Profile:  profileResilience,
+	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "productpage is rolled out anew",
 	Assess: survival{

@@ -90,6 +90,12 @@ var fileCases = []testCase{
 		}
 		s.noPool(1)
 	}},
+	{name: "key empty", on: "targets-complete", code: "certificate-file-invalid", says: []string{"/etc/prom-certs/key.pem", "is empty (0 bytes)"}, spoil: func(s subject) {
+		for i := range s.Replicas {
+			s.Replicas[i].Files[2].Size = 0
+		}
+		s.noPool(1)
+	}},
 	{name: "key from another directory", on: "targets-up", code: "certificate-key-mismatch", spoil: func(s subject) {
 		s.ServiceMonitors[0].Spec.Endpoints[0].TLSConfig.KeyFile = "/etc/other/key.pem"
 		for i := range s.Replicas {
@@ -378,6 +384,25 @@ var rotationCases = []testCase{
 	{name: "SECRET_TTL longer than istiod signs", on: "scraper-certificate-rotated", code: "secret-ttl-too-long", spoil: func(s subject) {
 		s.Mesh.ControlPlanes[0].Variables = map[string]string{"MAX_WORKLOAD_CERT_TTL": "1h"}
 		s.env("SECRET_TTL", "2h")
+	}},
+	{name: "SECRET_TTL longer than istiod signs, so that the pod never starts", on: "prometheus-sidecar-injected", code: "secret-ttl-too-long", says: []string{"2161h0m0s"}, spoil: func(s subject) {
+		s.env("SECRET_TTL", "2161h")
+		s.prometheusPods(func(p *corev1.Pod) { p.Status.Conditions = nil })
+		s.unreachable("connect: connection refused")
+	}},
+	{name: "interception mode NONE, and the certificate has ended", on: "certificates-mounted", code: "rotation-without-subscriber", spoil: func(s subject) {
+		s.env("ISTIO_META_INTERCEPTION_MODE", "NONE")
+		for i := range s.Replicas {
+			s.Replicas[i].Certificate.NotAfter, s.Replicas[i].ProxyCertificates = s.At.Add(-time.Minute), nil
+		}
+	}},
+	{name: "target watched too shortly", on: "target-certificate-rotated", code: "watch-shorter-than-rotation", says: []string{"the workload of ReplicaSet default/productpage", "every 12h0m0s"}, spoil: func(s subject) {
+		s.Watch.Shown = nil
+		for _, e := range observe.ExpectedTargets(*s.Observation) {
+			s.Watch.Shown = append(s.Watch.Shown, observe.Sighting{At: s.At, Pod: e.Namespace + "/" + e.Pod, Certificate: observe.Certificate{
+				Serial: "1", NotBefore: s.At.Add(-skew), NotAfter: s.At.Add(24 * time.Hour),
+			}})
+		}
 	}},
 	{name: "ratio 1", on: "scraper-certificate-rotated", code: "grace-ratio-out-of-range", spoil: func(s subject) { s.env("SECRET_GRACE_PERIOD_RATIO", "1") }},
 	{name: "interception mode NONE", on: "scraper-certificate-rotated", code: "rotation-without-subscriber", confidence: reports.Likely, spoil: func(s subject) {

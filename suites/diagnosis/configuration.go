@@ -145,7 +145,7 @@ func (r *replica) filesGood(c clientTLS) bool {
 		}
 		good := false
 		for _, x := range r.files {
-			good = good || x.Path == p && x.Error == "" && x.ParseError == ""
+			good = good || x.Path == p && x.Error == "" && x.ParseError == "" && !empty(x)
 		}
 		if !good {
 			return false

@@ -87,13 +87,17 @@ func certificateFileMissing(f *facts) []finding {
 func certificateFileInvalid(f *facts) []finding {
 	var found []finding
 	f.eachFile(func(r *replica, x observe.File) {
-		if x.Error == "" && x.ParseError != "" {
-			found = append(found, certain(f.aboutFile(r, x.Path), fmt.Sprintf("%s in pod %s/%s %s (%d bytes)", x.Path, f.namespace, r.name, x.ParseError, x.Size),
+		if x.Error == "" && (x.ParseError != "" || empty(x)) {
+			found = append(found, certain(f.aboutFile(r, x.Path), fmt.Sprintf("%s in pod %s/%s %s (%d bytes)", x.Path, f.namespace, r.name, firstOf(x.ParseError, "is empty"), x.Size),
 				"let "+x.Path+" be what the proxy writes: nothing else may write to that volume"))
 		}
 	})
 	return append(found, f.fromErrors(FileInvalid, "let the file that the error names hold what the proxy writes")...)
 }
+
+// empty reports whether a file was seen to have nothing in it. Of a key nothing
+// else can be told: it is not read.
+func empty(x observe.File) bool { return x.Error == "" && x.Mode != "" && x.Size == 0 }
 
 // fromErrors takes Prometheus at its word where the files themselves were not
 // seen: it names the file.

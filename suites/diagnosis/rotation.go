@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
@@ -24,7 +25,7 @@ var rotationRules = []Rule{
 	{
 		Code: "secret-ttl-too-long", Layer: LayerFiles,
 		Title:   "The proxy asks for a longer certificate than istiod signs, and gets none",
-		Hides:   []string{"certificate-file-missing", "certificate-expired"},
+		Hides:   []string{"certificate-file-missing", "certificate-expired", "prometheus-pod-not-ready", "prometheus-not-reachable"},
 		Explain: secretTTLTooLong,
 	},
 	{
@@ -36,6 +37,7 @@ var rotationRules = []Rule{
 		Code: "rotation-without-subscriber", Layer: LayerRotation,
 		Title:   "The proxy may never renew: nobody in it asks for the certificate again",
 		Proof:   "whether the proxy lists a workload certificate (istioctl proxy-config secret)",
+		Hides:   []string{"certificate-expired"},
 		Explain: withoutSubscriber,
 	},
 	{
@@ -76,10 +78,15 @@ func secretTTLTooLong(f *facts) []finding {
 		}
 		for _, c := range f.o.Mesh.ControlPlanes {
 			limit, err := time.ParseDuration(firstOf(c.Variables["MAX_WORKLOAD_CERT_TTL"], unlessSet.String()))
-			if err == nil && ttl > limit {
-				found = append(found, certain(append(slices.Clone(s.about), aboutPrometheus), fmt.Sprintf("the proxy of %s asks for certificates of %s (SECRET_TTL), and %s signs none longer than %s (MAX_WORKLOAD_CERT_TTL)", s.name, ttl, c.Name, limit),
-					fmt.Sprintf("%s: set proxyMetadata.SECRET_TTL in %s to %s or less, or raise MAX_WORKLOAD_CERT_TTL of %s", f.prometheus, metadataField, limit, c.Name)))
+			if err != nil || ttl <= limit {
+				continue
 			}
+			x := certain(append(slices.Clone(s.about), aboutPrometheus), fmt.Sprintf("the proxy of %s asks for certificates of %s (SECRET_TTL), and %s signs none longer than %s (MAX_WORKLOAD_CERT_TTL)", s.name, ttl, c.Name, limit),
+				fmt.Sprintf("%s: set proxyMetadata.SECRET_TTL in %s to %s or less, or raise MAX_WORKLOAD_CERT_TTL of %s", f.prometheus, metadataField, limit, c.Name))
+			if s.pod != nil && !ready(s.pod) {
+				x.layer = LayerOperator // Envoy waits for its certificate, and everything else in the pod for Envoy
+			}
+			found = append(found, x)
 		}
 	}
 	return found
@@ -126,7 +133,7 @@ func withoutSubscriber(f *facts) []finding {
 		f.eachReplica(s.pod, func(r *replica) {
 			_, unread := f.unread("the certificates of the proxy of " + r.name)
 			if c := r.seen.Certificate; c != nil && f.expired(c) && !unread && len(r.seen.ProxyCertificates) == 0 {
-				x.confidence = reports.Certain
+				x.confidence, x.layer = reports.Certain, LayerFiles // it has come to pass
 			}
 		})
 		found = append(found, x)
@@ -168,40 +175,65 @@ func outputIsInput(f *facts) []finding {
 	return found
 }
 
-// period is how long after a certificate the next one comes.
-func (f *facts) period(s setup, lifetime time.Duration) time.Duration {
-	ratio, err := strconv.ParseFloat(firstOf(s.variables["SECRET_GRACE_PERIOD_RATIO"], "0.5"), 64)
+// period is how long after a certificate the next one comes, by the variables of
+// the proxy.
+func period(variables map[string]string, lifetime time.Duration) time.Duration {
+	ratio, err := strconv.ParseFloat(firstOf(variables["SECRET_GRACE_PERIOD_RATIO"], "0.5"), 64)
 	if err != nil {
 		ratio = 0.5
 	}
 	return time.Duration(float64(lifetime) * (1 - min(max(ratio, 0), 1)))
 }
 
+// rotations is how many renewals are waited for.
+const rotations = 2
+
 func watchTooShort(f *facts) []finding {
 	w := f.o.Watch
 	if w == nil || !w.To.After(w.From) {
 		return nil
 	}
-	const rotations = 2
+	watched := w.To.Sub(w.From)
 	var found []finding
 	for _, s := range f.sets {
 		f.eachReplica(s.pod, func(r *replica) {
-			serials := map[string]bool{}
-			for _, c := range w.Certs {
-				if c.Pod == r.name {
-					serials[strings.ToLower(c.Certificate.Serial)] = true
-				}
-			}
-			if r.seen.Certificate == nil || len(serials) > rotations {
+			if r.seen.Certificate == nil || serials(w.Certs, r.name) > rotations {
 				return
 			}
-			watched, period := w.To.Sub(w.From), f.period(s, lifetime(r.seen.Certificate))
-			if watched >= rotations*period {
-				return
+			every := period(s.variables, lifetime(r.seen.Certificate))
+			if watched < rotations*every {
+				found = append(found, tooShort(s.about, s.name, watched, every, metadataField+" of "+f.prometheus))
 			}
-			found = append(found, certain(s.about, fmt.Sprintf("the proxy of %s renews its certificate every %s, and it was watched for %s", s.name, period.Round(time.Second), watched.Round(time.Second)),
-				fmt.Sprintf("watch for %s or longer, or set proxyMetadata.SECRET_TTL in %s of %s to less", (rotations*period).Round(time.Second)+period.Round(time.Second), metadataField, f.prometheus)))
 		})
 	}
+	seen := map[string]bool{}
+	for _, t := range f.targets {
+		i := slices.IndexFunc(w.Shown, func(s observe.Sighting) bool { return s.Pod == t.name })
+		proxy := proxyOf(t.pod)
+		if i < 0 || proxy == nil || seen[t.name] || serials(w.Shown, t.name) > rotations {
+			continue
+		}
+		seen[t.name] = true
+		every := period(variablesOf(proxy), lifetime(&w.Shown[i].Certificate))
+		if watched < rotations*every {
+			found = append(found, tooShort(t.about(), "pod "+t.name, watched, every, "spec.template.metadata.annotations."+annotationConfig+" of the workload of "+ownerOf(t.pod)))
+		}
+	}
 	return found
+}
+
+// serials counts the certificates that a pod was seen to have.
+func serials(sightings []observe.Sighting, pod string) int {
+	seen := map[string]bool{}
+	for _, s := range sightings {
+		if s.Pod == pod {
+			seen[strings.ToLower(s.Certificate.Serial)] = true
+		}
+	}
+	return len(seen)
+}
+
+func tooShort(about []string, whose string, watched, every time.Duration, where string) finding {
+	return certain(about, fmt.Sprintf("the proxy of %s renews its certificate every %s, and it was watched for %s", whose, every.Round(time.Second), watched.Round(time.Second)),
+		fmt.Sprintf("watch for %s or longer, or set proxyMetadata.SECRET_TTL in %s to less", (rotations*every).Round(time.Second)+every.Round(time.Second), where))
 }

@@ -61,10 +61,7 @@ func (f *facts) allSetups() []setup {
 			continue
 		}
 		s := setup{name: "pod " + f.namespace + "/" + r.name, about: []string{"replica " + r.name}, pod: r.pod,
-			troubled: f.filesTroubled(r), variables: map[string]string{}, proxy: proxy.VolumeMounts}
-		for _, e := range proxy.Env {
-			s.variables[e.Name] = e.Value
-		}
+			troubled: f.filesTroubled(r), variables: variablesOf(proxy), proxy: proxy.VolumeMounts}
 		for _, c := range r.pod.Spec.Containers {
 			if c.Name == prometheusName {
 				s.prometheus = c.VolumeMounts
@@ -91,6 +88,15 @@ func (f *facts) allSetups() []setup {
 		s.volumes = append(s.volumes, v.Name)
 	}
 	return []setup{s}
+}
+
+// variablesOf are the settings of a proxy.
+func variablesOf(proxy *corev1.Container) map[string]string {
+	variables := map[string]string{}
+	for _, e := range proxy.Env {
+		variables[e.Name] = e.Value
+	}
+	return variables
 }
 
 func (f *facts) podAnnotation(name string) string {

@@ -43,6 +43,7 @@ type Run struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	suite  Suite
 	dir    string // of the cluster: kubeconfig and what its node mounts
 	ownDir bool   // this run made it; else it may be that of a cluster which stands
 	now    progress
@@ -58,6 +59,9 @@ var (
 type Suite struct {
 	// Test is the name of the one test that needs a subject.
 	Test string
+	// Variant is what a cluster of the suite's own is set up with; nil stands for that
+	// of the main job.
+	Variant *stack.Variant
 	// Plan takes the run over before anything is made. An error is the user's: he
 	// asked for something that is not there.
 	Plan func(r *Run) error
@@ -87,7 +91,7 @@ func Main(m *testing.M, s Suite) int {
 		return cleanUp(config)
 	}
 	mustSet("test.run", "^"+s.Test+"$")
-	r := newRun(config)
+	r := newRun(config, s)
 	defer r.cancel()
 	if err := s.Plan(r); err != nil {
 		return usage(err)
@@ -121,7 +125,7 @@ func mustSet(name, value string) {
 	}
 }
 
-func newRun(c Config) *Run {
+func newRun(c Config, s Suite) *Run {
 	now := time.Now()
 	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
 	if c.Cluster == "" {
@@ -129,6 +133,7 @@ func newRun(c Config) *Run {
 	}
 	r := &Run{
 		Config:   c,
+		suite:    s,
 		ID:       id,
 		Terminal: reports.NewTerminal(os.Stdout, reports.StyleOf(os.Stdout)),
 		Stack:    &stack.Stack{},
@@ -198,8 +203,12 @@ func (r *Run) setUp() error {
 			return "cluster " + r.Cluster, err
 		})
 	}
+	variant := stack.Default
+	if r.suite.Variant != nil {
+		variant = *r.suite.Variant
+	}
 	s, err := stack.Up(stack.Options{
-		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Prometheus: r.Prometheus, Variant: stack.Default,
+		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Prometheus: r.Prometheus, Variant: variant,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
 		Progress: r.buildProgress,
 	})

@@ -43,7 +43,7 @@ func (s *screen) String() string {
 func testRun(t *testing.T) (*Run, *screen) {
 	t.Helper()
 	dir := t.TempDir()
-	r := newRun(Config{Mode: E2E, Out: filepath.Join(dir, "out"), Cache: filepath.Join(dir, "cache")})
+	r := newRun(Config{Mode: E2E, Out: filepath.Join(dir, "out"), Cache: filepath.Join(dir, "cache")}, Suite{})
 	t.Cleanup(r.cancel)
 	shown := &screen{}
 	r.Terminal = reports.NewTerminal(shown, reports.Style{})
