@@ -234,8 +234,8 @@ func (r *Run) conclude() int {
 	if err == nil {
 		err = reports.Link(r.Out, r.ID)
 	}
-	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName))
 	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
+	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName)) // its last line is the run's
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if r.Report.ExitCode == reports.ExitConformant {
