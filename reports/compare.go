@@ -246,7 +246,7 @@ func CompareFiles(before, after, allow string, now time.Time) (Comparison, error
 			err = r.Validate()
 		}
 		if err != nil {
-			return Comparison{}, fmt.Errorf("cannot compare with %s: %w", path, err)
+			return Comparison{}, fmt.Errorf("cannot compare with %s: %s", path, oneLine(err.Error()))
 		}
 		read[i] = r
 	}

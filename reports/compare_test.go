@@ -217,4 +217,5 @@ func TestCompareFiles(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(at("b"), FileName), []byte(forged), 0o600))
 	_, err = CompareFiles(at("a"), at("b"), "", now)
 	require.ErrorContains(t, err, "contradicts itself")
+	assert.NotContains(t, err.Error(), "\n", "one sentence")
 }
