@@ -28,6 +28,12 @@ PARALLEL ?=
 RECORD  ?=
 MODE    ?= e2e
 FILE    ?= reports/out/latest/observations/conformance.json
+BEFORE  ?=
+AFTER   ?=
+ALLOW   ?=
+DIR     ?=
+PUBLIC_KEY ?=
+FORMAT  ?=
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -74,6 +80,16 @@ clean: build ## Remove every cluster that any run left
 faults: ## Make every mistake of the catalogue, and see that each is caught (MODE=check: on a kept cluster)
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/faults ./suites/faults
 	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
+
+##@ Reports
+
+.PHONY: compare
+compare: build ## Say what is worse in one report than in another (BEFORE= AFTER= ALLOW=)
+	@exec $(BINARY) -mode=compare -before='$(BEFORE)' -after='$(AFTER)' $(if $(ALLOW),-allow='$(ALLOW)') $(if $(FORMAT),-format=$(FORMAT)) $(OPTIONS)
+
+.PHONY: verify
+verify: build ## Verify a report by its observations and its signature (DIR= PUBLIC_KEY=)
+	@exec $(BINARY) -mode=verify $(if $(DIR),-dir='$(DIR)') $(if $(PUBLIC_KEY),-public-key='$(PUBLIC_KEY)') $(if $(FORMAT),-format=$(FORMAT)) $(OPTIONS)
 
 ##@ Images
 
@@ -128,6 +144,12 @@ help: ## Show this help
 		OUTAGE  'how long to take the control plane away (6s)' \
 		KEY     'file with the ed25519 key that signs the attestation' \
 		OUT     'folder for reports (reports/out)' \
+		BEFORE  'report to compare with: a report.json or the directory of a run' \
+		AFTER   'report to compare' \
+		ALLOW   'file that lists which checks may be worse, why and until when' \
+		DIR     'directory of the run to verify (latest, in OUT)' \
+		PUBLIC_KEY 'file with the ed25519 key that verifies the signature' \
+		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'
 	@printf '\n%s\n' 'Exit codes of bin/conformance: 0 conformant, 1 a check failed, 2 set-up failed, 3 leftovers,'

@@ -28,7 +28,9 @@ const (
 
 // ComparisonVersion is the version of the JSON form of a comparison. It changes by
 // the rule of [SchemaVersion].
-const ComparisonVersion = "1.0"
+//
+// 1.1 added the lost scrapes that nothing excuses.
+const ComparisonVersion = "1.1"
 
 // Comparison is what two reports differ in. Every list is in the order of the later
 // report.
@@ -65,6 +67,8 @@ type Side struct {
 	Seconds float64 `json:"seconds"`
 	// LostScrapes is how many scrapes were missed in all.
 	LostScrapes int `json:"lostScrapes"`
+	// Unexcused is how many of them are covered by the bound of no check that passed.
+	Unexcused int `json:"unexcused"`
 }
 
 // CheckChange is what became of one check.
@@ -115,13 +119,20 @@ type LostChange struct {
 //
 //	4 interrupted    it was stopped before its end.
 //	1 worse          a check that counts fails and did not, or more scrapes were
-//	                 missed although nothing was disrupted. A run that disrupts loses
-//	                 scrapes on purpose, and its checks know how many it may.
+//	                 missed that nothing excuses.
 //	2 set-up failed
 //	3 leftovers
 //	6 unproven       a check that counts was not judged, was skipped or vanished
 //	                 though it passed, or could not be judged at its first try.
 //	0                nothing is worse, or the allow-list lets it be.
+//
+// What excuses a missed scrape is that a check, of which a disruption is the subject,
+// passed in the same report, and that its stated bound covers that very scrape; see
+// [Point.ExcusedBy]. The sums of both runs are compared and not the lanes, since the pods
+// that a lane is named after are others in every run: what one target misses anew is
+// not seen where another misses that much less. A report from before version 1.2 excuses
+// nothing, so that as the earlier one it lets the later one miss as many scrapes as it
+// missed in its disruptions.
 //
 // An entry of the allow-list concerns checks and lost scrapes, never how a run ended.
 // One that has expired by now does not count.
@@ -174,11 +185,11 @@ func (c *Comparison) judge(before, after Report, allowed map[string]Allowance) (
 		}
 		find(code, "%s", k.sentence())
 	}
-	if more := c.After.LostScrapes - c.Before.LostScrapes; more > 0 && !disrupted(after) {
+	if more := c.After.Unexcused - c.Before.Unexcused; more > 0 {
 		if _, ok := allowed[LostScrapes]; ok {
 			used[LostScrapes] = true
 		} else {
-			find(ExitCheckFailed, "%s missed although nothing was disrupted, %d before", count(c.After.LostScrapes, "scrape"), c.Before.LostScrapes)
+			find(ExitCheckFailed, "%s missed that no check excuses, %d before", count(c.After.Unexcused, "scrape"), c.Before.Unexcused)
 		}
 	}
 	if after.Error != nil && before.Error == nil {
@@ -235,7 +246,7 @@ func CompareFiles(before, after, allow string, now time.Time) (Comparison, error
 			err = r.Validate()
 		}
 		if err != nil {
-			return Comparison{}, fmt.Errorf("cannot compare with %s: %w", path, err)
+			return Comparison{}, fmt.Errorf("cannot compare with %s: %s", path, oneLine(err.Error()))
 		}
 		read[i] = r
 	}

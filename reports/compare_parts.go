@@ -53,7 +53,7 @@ func checkChanges(before, after Report) []CheckChange {
 }
 
 func side(r Report) Side {
-	s := Side{RunID: r.RunID, StartedAt: utc(r.StartedAt), Verdict: r.Verdict, ExitCode: r.ExitCode, Suite: r.Suite}
+	s := Side{RunID: r.RunID, StartedAt: utc(r.StartedAt), Verdict: r.Verdict, ExitCode: r.ExitCode, Suite: r.Suite, Unexcused: unexcused(r)}
 	if d := r.EndedAt.Sub(r.StartedAt); d > 0 {
 		s.Seconds = d.Seconds()
 	}
@@ -120,14 +120,20 @@ func lostChanges(before, after Report) []LostChange {
 	return changes
 }
 
-// disrupted reports whether anything was taken away on purpose during a run.
-func disrupted(r Report) bool {
+// unexcused counts the missed scrapes of a report that are covered by the bound of no
+// check that passed.
+func unexcused(r Report) int {
+	passed := map[string]bool{}
+	for _, c := range r.Checks {
+		passed[c.ID] = c.outcome() == Pass
+	}
+	n := 0
 	for _, t := range lanes(r) {
-		for _, b := range t.Bars {
-			if b.Kind == DisruptionBar {
-				return true
+		for _, p := range t.Points {
+			if !p.OK && !passed[p.ExcusedBy] {
+				n++
 			}
 		}
 	}
-	return false
+	return n
 }

@@ -163,7 +163,10 @@ func (c Comparison) lostRows(show func(string) string) [][2]string {
 	if len(c.Lost) == 0 {
 		return nil
 	}
-	rows := [][2]string{{"in all", fmt.Sprintf("%d -> %d", c.Before.LostScrapes, c.After.LostScrapes)}}
+	rows := [][2]string{
+		{"in all", fmt.Sprintf("%d -> %d", c.Before.LostScrapes, c.After.LostScrapes)},
+		{"not excused by a check", fmt.Sprintf("%d -> %d", c.Before.Unexcused, c.After.Unexcused)},
+	}
 	for i, l := range c.Lost {
 		if i == mostChanges {
 			rows = append(rows, [2]string{fmt.Sprintf("and %d more", len(c.Lost)-i), ""})

@@ -64,16 +64,29 @@ func TestCompareVerdicts(t *testing.T) {
 }
 
 func TestCompareRuns(t *testing.T) {
-	lost := func(n int, disrupted bool) Report {
+	lost := func(n int) Report {
 		r := good()
 		track := Track{Subject: "p"}
 		for i := range 20 {
-			track.Points = append(track.Points, Point{began.Add(time.Duration(i) * time.Second), i >= n})
-		}
-		if disrupted {
-			track.Bars = []Bar{{began, began.Add(time.Second), DisruptionBar, "istiod is taken away"}}
+			track.Points = append(track.Points, Point{At: began.Add(time.Duration(i) * time.Second), OK: i >= n})
 		}
 		r.Tracks = []Track{track}
+		return r
+	}
+	// excused is lost, but for a disruption whose check came to a verdict of its own.
+	excused := func(n int, v Verdict) Report {
+		r := lost(n)
+		r.Tracks[0].Bars = []Bar{{began, began.Add(20 * time.Second), DisruptionBar, "productpage is rolled out anew"}}
+		for i := range n {
+			r.Tracks[0].Points[i].ExcusedBy = "workload-rollout-survived"
+		}
+		r.Checks = append(r.Checks, checkWith("workload-rollout-survived", "resilience", Provisional, v, "because"))
+		r.Conclude()
+		return r
+	}
+	beside := func(n int) Report {
+		r := excused(n, Pass)
+		r.Tracks[0].Points[n-1].ExcusedBy = ""
 		return r
 	}
 	cases := map[string]struct {
@@ -81,19 +94,24 @@ func TestCompareRuns(t *testing.T) {
 		code          ExitCode
 		says          string
 	}{
-		"the same":                     {good(), good(), 0, ""},
-		"broken":                       {good(), failing(), 1, "targets-up passed and now fails: 2 of 6 targets are down"},
-		"mended":                       {failing(), good(), 0, ""},
-		"as broken as before":          {failing(), failing(), 0, ""},
-		"set-up failed":                {good(), setupFailed(), 2, `the set-up of the later run failed in phase "istio": every pod of istio-system ready: not within 3m0s`},
-		"set-up fails again":           {setupFailed(), setupFailed(), 0, ""},
-		"left behind":                  {good(), leftBehind(), 3, "the later run left 1 thing behind (kind cluster mtls-scrape-x1)"},
-		"left behind again":            {leftBehind(), leftBehind(), 0, ""},
-		"stopped":                      {good(), interrupted(), 4, "the later run was stopped before its end"},
-		"stopped again":                {interrupted(), interrupted(), 0, ""},
-		"scrapes lost":                 {lost(1, false), lost(3, false), 1, "3 scrapes missed although nothing was disrupted, 1 before"},
-		"as many scrapes lost":         {lost(3, false), lost(3, false), 0, ""},
-		"scrapes lost in a disruption": {lost(0, false), lost(3, true), 0, ""},
+		"the same":                    {good(), good(), 0, ""},
+		"broken":                      {good(), failing(), 1, "targets-up passed and now fails: 2 of 6 targets are down"},
+		"mended":                      {failing(), good(), 0, ""},
+		"as broken as before":         {failing(), failing(), 0, ""},
+		"set-up failed":               {good(), setupFailed(), 2, `the set-up of the later run failed in phase "istio": every pod of istio-system ready: not within 3m0s`},
+		"set-up fails again":          {setupFailed(), setupFailed(), 0, ""},
+		"left behind":                 {good(), leftBehind(), 3, "the later run left 1 thing behind (kind cluster mtls-scrape-x1)"},
+		"left behind again":           {leftBehind(), leftBehind(), 0, ""},
+		"stopped":                     {good(), interrupted(), 4, "the later run was stopped before its end"},
+		"stopped again":               {interrupted(), interrupted(), 0, ""},
+		"scrapes lost":                {lost(1), lost(3), 1, "3 scrapes missed that no check excuses, 1 before"},
+		"as many scrapes lost":        {lost(3), lost(3), 0, ""},
+		"scrapes lost within a bound": {lost(0), excused(3, Pass), 0, ""},
+		"one more beyond it":          {lost(0), beside(3), 1, "1 scrape missed that no check excuses, 0 before"},
+		"a bound that did not hold":   {lost(0), excused(3, Fail), 1, "3 scrapes missed that no check excuses, 0 before"},
+		"a bound that nobody judged":  {lost(0), excused(3, Inconclusive), 1, "3 scrapes missed that no check excuses, 0 before"},
+		"a bound that was given up":   {excused(3, Pass), lost(3), 1, "3 scrapes missed that no check excuses, 0 before"},
+		"fewer, but no more excused":  {excused(9, Pass), lost(1), 1, "1 scrape missed that no check excuses, 0 before"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +125,7 @@ func TestCompareRuns(t *testing.T) {
 			assert.Contains(t, all, c.says)
 		})
 	}
-	got := Compare(lost(1, false), lost(3, false), []Allowance{{LostScrapes, "the load test", now}}, now)
+	got := Compare(lost(1), lost(3), []Allowance{{LostScrapes, "the load test", now}}, now)
 	assert.Zero(t, got.ExitCode)
 	assert.Empty(t, got.Unused)
 	assert.Equal(t, []LostChange{{"p", 1, 3}}, got.Lost)
@@ -199,4 +217,5 @@ func TestCompareFiles(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(at("b"), FileName), []byte(forged), 0o600))
 	_, err = CompareFiles(at("a"), at("b"), "", now)
 	require.ErrorContains(t, err, "contradicts itself")
+	assert.NotContains(t, err.Error(), "\n", "one sentence")
 }

@@ -123,7 +123,7 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		change func(*Report)
 		says   string
 	}{
-		"version":              {func(r *Report) { r.SchemaVersion = "2.0" }, `schemaVersion "2.0" is not one of 1.1`},
+		"version":              {func(r *Report) { r.SchemaVersion = "2.0" }, `schemaVersion "2.0" is not one of ` + SchemaVersion},
 		"run id":               {func(r *Report) { r.RunID = "../x" }, `runId: "../x" is not a plain directory name`},
 		"no run id":            {func(r *Report) { r.RunID = "" }, `runId: it is empty`},
 		"reserved run id":      {func(r *Report) { r.RunID = "latest" }, `runId: "latest" is a reserved name`},

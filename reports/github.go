@@ -28,10 +28,6 @@ func GitHub(out io.Writer, r Report, getenv func(string) string) error {
 	if _, err := io.WriteString(out, Annotations(r)); err != nil {
 		return fmt.Errorf("cannot write the annotations: %w; %s has what they say", err, MarkdownFile)
 	}
-	path := getenv("GITHUB_STEP_SUMMARY")
-	if path == "" {
-		return nil
-	}
 	data, err := Markdown(r)
 	if err != nil {
 		return err
@@ -39,11 +35,22 @@ func GitHub(out io.Writer, r Report, getenv func(string) string) error {
 	if len(data) > mostSummary {
 		data = markdownHead(r)
 	}
+	return JobSummary(data, getenv)
+}
+
+// JobSummary adds Markdown to the summary of the job in the file that
+// GITHUB_STEP_SUMMARY names. Without that variable it does nothing. GitHub refuses more
+// than 1 MiB as a whole. getenv is os.Getenv but for tests.
+func JobSummary(markdown []byte, getenv func(string) string) error {
+	path := getenv("GITHUB_STEP_SUMMARY")
+	if path == "" {
+		return nil
+	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("cannot add to the job summary that GITHUB_STEP_SUMMARY names: %w; %s", err, nextStep(err))
 	}
-	_, err = f.Write(data)
+	_, err = f.Write(markdown)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}

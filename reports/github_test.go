@@ -70,6 +70,19 @@ func TestGitHub(t *testing.T) {
 	require.NoError(t, GitHub(&out, failing(), getenv))
 }
 
+func TestJobSummary(t *testing.T) {
+	summary := filepath.Join(t.TempDir(), "summary")
+	env := map[string]string{}
+	getenv := func(name string) string { return env[name] }
+	require.NoError(t, JobSummary([]byte("a\n"), getenv), "no job")
+	env["GITHUB_STEP_SUMMARY"] = summary
+	require.NoError(t, JobSummary([]byte("a\n"), getenv))
+	require.NoError(t, JobSummary([]byte("b\n"), getenv))
+	data, err := os.ReadFile(summary)
+	require.NoError(t, err)
+	assert.Equal(t, "a\nb\n", string(data))
+}
+
 func TestGitHubSummaryThatIsTooLong(t *testing.T) {
 	r := failing()
 	c := r.Checks[1]

@@ -73,7 +73,7 @@ func manyTargets(n int) Report {
 		track := Track{Subject: "prometheus-0 to " + pod}
 		for s := range 8 {
 			at := began.Add(time.Duration(15*s)*time.Second + time.Duration(i)*time.Millisecond)
-			track.Points = append(track.Points, Point{at, i%997 != 0 || s != 3})
+			track.Points = append(track.Points, Point{At: at, OK: i%997 != 0 || s != 3})
 			if i%997 == 0 && s == 3 {
 				r.Timeline = append(r.Timeline, Event{at, ScrapeMissed, "prometheus-0", "the scrape of " + pod + " failed"})
 			}
@@ -142,7 +142,7 @@ func TestLanes(t *testing.T) {
 	outage := Track{Subject: "outage", Bars: []Bar{{at(5), at(15), DisruptionBar, "istiod is taken away"}}}
 	assert.Equal(t, []Track{p0, p1, outage}, lanes(Report{Timeline: timeline, EndedAt: at(200)}))
 
-	own := Track{Subject: "p0", Bars: []Bar{{at(1), at(2), CertificateBar, "c"}}, Points: []Point{{at(1), true}}}
+	own := Track{Subject: "p0", Bars: []Bar{{at(1), at(2), CertificateBar, "c"}}, Points: []Point{{At: at(1), OK: true}}}
 	got := lanes(Report{Timeline: timeline, EndedAt: at(200), Tracks: []Track{own}})
 	assert.Equal(t, []Track{own, outage}, got, "what a track knows is not taken from the timeline as well")
 	assert.Empty(t, lanes(Report{}))
@@ -151,7 +151,7 @@ func TestLanes(t *testing.T) {
 func TestPlotWindow(t *testing.T) {
 	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
 	cert := func(from, to int) Bar { return Bar{at(from), at(to), CertificateBar, "c"} }
-	r := Report{EndedAt: at(100), Tracks: []Track{{Subject: "p", Bars: []Bar{cert(0, 50), cert(40, 86400)}, Points: []Point{{at(50), true}, {at(99), false}}}}}
+	r := Report{EndedAt: at(100), Tracks: []Track{{Subject: "p", Bars: []Bar{cert(0, 50), cert(40, 86400)}, Points: []Point{{At: at(50), OK: true}, {At: at(99)}}}}}
 	p := drawPlot(r)
 	require.NotNil(t, p)
 	assert.Equal(t, "06:31:40", p.End, "the end of a certificate may be a day away")
@@ -166,7 +166,7 @@ func TestPlotWindow(t *testing.T) {
 	assert.Equal(t, 35, three.Height)
 
 	assert.Nil(t, drawPlot(Report{EndedAt: at(9)}), "nothing was watched")
-	p = drawPlot(Report{Tracks: []Track{{Subject: "p", Points: []Point{{at(0), true}}}}})
+	p = drawPlot(Report{Tracks: []Track{{Subject: "p", Points: []Point{{At: at(0), OK: true}}}}})
 	require.NotNil(t, p, "one instant, and a run without an end")
 	p = drawPlot(Report{EndedAt: at(9), Tracks: []Track{{Subject: "p", Bars: []Bar{{at(0), at(5), DisruptionBar, "d"}}}}})
 	require.Len(t, p.Lanes, 1, "a disruption has a lane to be drawn on")

@@ -24,8 +24,8 @@ import "time"
 // [Read] of an older build refuses the report. The schema changes in the same commit,
 // and [Read] goes on reading every minor version of its major one.
 //
-// 1.1 added tracks and repetitions, which are optional.
-const SchemaVersion = "1.1"
+// 1.1 added tracks and repetitions, 1.2 what excuses a missed scrape; all are optional.
+const SchemaVersion = "1.2"
 
 // Verdict is the outcome of a check, of a profile or of a run.
 type Verdict string
@@ -309,4 +309,8 @@ type Point struct {
 	At time.Time `json:"at"`
 	// OK says that it succeeded: the sample of up is 1.
 	OK bool `json:"ok"`
+	// ExcusedBy is the ID of the check whose stated bound covers that this scrape was
+	// missed; empty if there is none, or if it was not missed. It excuses only if that
+	// check passed.
+	ExcusedBy string `json:"excusedBy,omitempty"`
 }

@@ -114,7 +114,7 @@ func rotated() Report {
 	}
 	up := Track{Subject: "prometheus-0 to bookinfo/productpage-v1-7f", Bars: []Bar{{at(30), at(42), DisruptionBar, "istiod is taken away"}}}
 	for s := 0; s < 60; s += 5 {
-		up.Points = append(up.Points, Point{at(s), s != 35})
+		up.Points = append(up.Points, Point{At: at(s), OK: s != 35})
 	}
 	r.Tracks = []Track{certificates, up}
 	r.Repetitions = &Repetitions{Rounds: 5, Inconclusive: 1, Low: 0.036, High: 0.624, Phases: []PhaseStatistic{{"images", 40.2, 0.3}}}

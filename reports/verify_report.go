@@ -130,7 +130,7 @@ func (v Verifier) compareJudged(r Report, judged map[string][]Check, f *findings
 		n++
 		best := result(r, c, again)
 		switch {
-		case f.differs(c, best), r.Repetitions != nil, sameWords(c, best):
+		case f.differs(c, best), c.Verdict != best.Verdict, r.Repetitions != nil, sameWords(c, best):
 		case !sameSuite:
 			f.note("check %s is worded differently by this suite than by the one that judged it, %s", c.ID, oneLine(r.Suite.Version))
 		case c.Verdict == Inconclusive:
@@ -180,7 +180,13 @@ func result(r Report, c Check, again []Check) Check {
 // differs tells what no version of a suite may differ in.
 func (f *findings) differs(c, again Check) bool {
 	before := len(f.list)
-	if c.Verdict != again.Verdict {
+	switch {
+	case c.Verdict == again.Verdict:
+	case c.Verdict == Skip && again.Verdict != Fail:
+		// A check that was left out claims nothing, and hides nothing here. Whether its
+		// profile can be claimed without it is told with the claims.
+		f.note("check %s was skipped (%s); the observation, judged again, says %s", c.ID, firstLine(c.Reason), again.Verdict)
+	default:
 		why := ""
 		if again.Reason != "" {
 			why = ": " + firstLine(again.Reason)

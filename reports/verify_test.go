@@ -205,6 +205,29 @@ func TestVerifyOfATruthfulRedReport(t *testing.T) {
 	}
 }
 
+// TestVerifyOfASkippedCheck makes sure that who leaves a check out is not taken for one
+// who tampers, unless it is one that fails.
+func TestVerifyOfASkippedCheck(t *testing.T) {
+	for seen, code := range map[Verdict]ExitCode{Pass: ExitConformant, Inconclusive: ExitConformant, Fail: ExitCheckFailed} {
+		r := certified()
+		r.Checks = append(r.Checks, checkWith("ports-known", "scrape", Extended, Skip, "ticket 7"))
+		r.Conclude()
+		b := newBench(t, r, testKey(1))
+		checks := append([]Check(nil), r.Checks...)
+		for i := range checks {
+			checks[i].DurationSeconds = 0
+		}
+		checks[6].Verdict = seen
+		b.observe(checks)
+		require.NoError(t, Attest(b.dir, testKey(1)))
+		v := b.verify(publicOf(testKey(1)))
+		assert.Equal(t, code, v.ExitCode(), "%s: %v", seen, v.Findings)
+		if code == ExitConformant {
+			assert.Equal(t, []string{"check ports-known was skipped (ticket 7); the observation, judged again, says " + string(seen)}, v.Notes)
+		}
+	}
+}
+
 // edits are the ways in which somebody may tamper with a run. Each is found by a
 // sentence of its own. Those that hold even if everything is attested again, by one
 // who has a key, say so: what the observations show cannot be signed away.

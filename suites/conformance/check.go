@@ -41,6 +41,9 @@ type Check struct {
 	// Assess judges. What it saw goes into the finding; one that saw nothing is
 	// inconclusive.
 	Assess func(o *subject, f *finding)
+	// Excuses reports whether the bound of the check covers that a replica missed a
+	// scrape at a moment; nil for a check that lets none be missed.
+	Excuses func(o observe.Observation, m missed) bool
 }
 
 // Catalogue lists every check in the order in which they run.

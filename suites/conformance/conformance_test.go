@@ -19,10 +19,11 @@ var current *Session
 
 func TestMain(m *testing.M) {
 	os.Exit(run.Main(m, run.Suite{
-		Test:    "TestConformance",
-		Plan:    func(r *run.Run) (err error) { current, err = NewSession(r); return err },
-		DryRun:  func(*run.Run) { fmt.Print(current.DryRun()) },
-		Explain: func(*run.Run) error { return current.Explain() },
+		Test:     "TestConformance",
+		Plan:     func(r *run.Run) (err error) { current, err = NewSession(r); return err },
+		DryRun:   func(*run.Run) { fmt.Print(current.DryRun()) },
+		Explain:  func(*run.Run) error { return current.Explain() },
+		Verifier: verifier,
 	}))
 }
 

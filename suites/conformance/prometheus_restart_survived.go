@@ -18,19 +18,22 @@ var prometheusRestartSurvived = Check{
 	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "a replica of Prometheus is deleted",
-	Assess: survival{
-		disruption: PrometheusRestart,
-		bound:      "the restarted replica only, from its deletion until two intervals after it is ready",
-		excused: func(e observe.Episode, replica, _ string, at time.Time) bool {
-			for _, p := range e.Pods {
-				if p.After && !p.Before && baseName(p.Name) == replica {
-					// The volume went with the pod: it has no samples from before.
-					return at.Before(markOf(e, disrupt.InEffect).Add(startGrace))
-				}
+	Assess:   prometheusRestartBound.assess,
+	Excuses:  prometheusRestartBound.covers,
+}
+
+var prometheusRestartBound = survival{
+	disruption: PrometheusRestart,
+	bound:      "the restarted replica only, from its deletion until two intervals after it is ready",
+	excused: func(e observe.Episode, replica, _ string, at time.Time) bool {
+		for _, p := range e.Pods {
+			if p.After && !p.Before && baseName(p.Name) == replica {
+				// The volume went with the pod: it has no samples from before.
+				return at.Before(markOf(e, disrupt.InEffect).Add(startGrace))
 			}
-			return false
-		},
-	}.assess,
+		}
+		return false
+	},
 }
 
 // startGrace is how long a ready replica may take to its first scrapes: each

@@ -40,6 +40,13 @@ var rotationWithoutCAFile = Check{
 			assessWithoutCA(o, r, fares, f)
 		}
 	},
+	Excuses: func(o observe.Observation, m missed) bool {
+		if o.Watch == nil || o.WithoutCA == nil || m.labels["job"] != o.WithoutCA.Job || rotatesWithoutCAFile(o) != breaks {
+			return false
+		}
+		renewed := renewals(o.Watch, m.replica, o.WithoutCA.Since)
+		return len(renewed) > 0 && !m.at.Before(renewed[0].At)
+	},
 }
 
 // faring is what becomes of a job without caFile when its certificate is renewed.

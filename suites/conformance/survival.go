@@ -128,6 +128,13 @@ func (s survival) assessChanged(o *subject, e observe.Episode, f *finding) {
 	}
 }
 
+// covers is what a check with this bound [Check.Excuses].
+func (s survival) covers(o observe.Observation, m missed) bool {
+	return slices.ContainsFunc(o.Episodes, func(e observe.Episode) bool {
+		return e.Disruption == s.disruption && !m.at.Before(markOf(e, disrupt.Begins)) && s.excuses(e, m.replica, m.pod(), m.at)
+	})
+}
+
 func (s survival) excuses(e observe.Episode, replica, pod string, at time.Time) bool {
 	return s.excused != nil && s.excused(e, replica, pod, at)
 }

@@ -17,7 +17,7 @@ func Tracks(o observe.Observation) []reports.Track {
 	if w := o.Watch; w != nil {
 		b.certificates(w.Certs)
 		b.certificates(w.Shown)
-		b.scrapes(w.Up)
+		b.scrapes(o, w.Up)
 	}
 	if v := o.WithoutCA; v != nil {
 		b.disruption(v.Job, withoutCATitle, v.Marks)
@@ -27,12 +27,12 @@ func Tracks(o observe.Observation) []reports.Track {
 	}
 	if r := o.RootRotation; r != nil {
 		b.certificates(r.Certs)
-		b.scrapes(r.Up)
+		b.scrapes(o, r.Up)
 		b.roots(r)
 	}
 	for _, e := range o.Episodes {
 		b.disruption(e.Disruption, e.Title, e.Marks)
-		b.scrapes(e.Up)
+		b.scrapes(o, e.Up)
 	}
 	var all []reports.Track
 	for _, subject := range slices.Sorted(maps.Keys(b)) {
@@ -67,7 +67,7 @@ func (b tracks) certificates(sightings []observe.Sighting) {
 	}
 }
 
-func (b tracks) scrapes(up []observe.ReplicaUp) {
+func (b tracks) scrapes(o observe.Observation, up []observe.ReplicaUp) {
 	for _, u := range up {
 		for _, s := range u.Series {
 			target := s.Labels["namespace"] + "/" + s.Labels["pod"]
@@ -79,7 +79,11 @@ func (b tracks) scrapes(up []observe.ReplicaUp) {
 			}
 			t := b.of(u.Pod + " to " + target)
 			for _, p := range s.Points {
-				t.Points = append(t.Points, reports.Point{At: p.At, OK: p.Value == 1})
+				point := reports.Point{At: p.At, OK: p.Value == 1}
+				if !point.OK {
+					point.ExcusedBy = excusedBy(o, missed{u.Pod, s.Labels, p.At})
+				}
+				t.Points = append(t.Points, point)
 			}
 		}
 	}

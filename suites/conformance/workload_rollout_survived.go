@@ -17,23 +17,26 @@ var workloadRolloutSurvived = Check{
 	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "productpage is rolled out anew",
-	Assess: survival{
-		disruption: WorkloadRollout,
-		bound:      "old pods from the beginning of the rollout on, new pods until they are ready",
-		excused: func(e observe.Episode, _, pod string, at time.Time) bool {
-			for _, p := range e.Pods {
-				switch {
-				case p.Name != pod:
-				case !p.Before:
-					// Kubernetes tells times in whole seconds.
-					return at.Before(p.Ready.Add(time.Second))
-				case !p.After:
-					return at.After(markOf(e, disrupt.Begins))
-				}
+	Assess:   workloadRolloutBound.assess,
+	Excuses:  workloadRolloutBound.covers,
+}
+
+var workloadRolloutBound = survival{
+	disruption: WorkloadRollout,
+	bound:      "old pods from the beginning of the rollout on, new pods until they are ready",
+	excused: func(e observe.Episode, _, pod string, at time.Time) bool {
+		for _, p := range e.Pods {
+			switch {
+			case p.Name != pod:
+			case !p.Before:
+				// Kubernetes tells times in whole seconds.
+				return at.Before(p.Ready.Add(time.Second))
+			case !p.After:
+				return at.After(markOf(e, disrupt.Begins))
 			}
-			return false
-		},
-	}.assess,
+		}
+		return false
+	},
 }
 
 func baseName(namespaced string) string { return namespaced[strings.LastIndex(namespaced, "/")+1:] }

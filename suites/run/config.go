@@ -35,9 +35,13 @@ const (
 	Clean Mode = "clean" // remove everything that any run left
 	// Explain judges an observation that an earlier run kept.
 	Explain Mode = "explain"
+	// Compare says what became of a subject from one report to another.
+	Compare Mode = "compare"
+	// Verify verifies a report that somebody shows.
+	Verify Mode = "verify"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify}
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -62,6 +66,12 @@ type Config struct {
 	Skip        map[string]string // reasons for checks not to run, by ID
 	DryRun      bool              // say what would run
 	Observation string            // file to explain
+
+	Before, After string // reports to compare, each a file or the directory of a run
+	Allow         string // file that lists what may be worse, empty for nothing
+	Dir           string // directory of the run to verify
+	PublicKey     string // file with the key whose signature is expected
+	Format        string // how a comparison or a verification is shown
 
 	file    string
 	keyFile string
@@ -88,9 +98,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	flags.Func("mode", "what to do: e2e, up, check, down, clean or explain", func(s string) error {
+	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare or verify", func(s string) error {
 		if !slices.Contains(modes, Mode(s)) {
-			return errors.New("there is no such mode: use e2e, up, check, down, clean or explain")
+			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare or verify")
 		}
 		c.Mode = Mode(s)
 		return nil
@@ -146,6 +156,19 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	})
 	flags.BoolVar(&c.DryRun, "dry-run", false, "say what would run, and why the rest would not")
 	flags.StringVar(&c.Observation, "observation", "", "file to explain: an observation that an earlier run kept")
+	flags.StringVar(&c.Before, "before", "", "report to compare with: its file or the directory of its run")
+	flags.StringVar(&c.After, "after", "", "report to compare: its file or the directory of its run")
+	flags.StringVar(&c.Allow, "allow", "", "file that lists which checks may be worse, why and until when (default none)")
+	flags.StringVar(&c.Dir, "dir", "", "directory of the run to verify (default latest in the folder for reports)")
+	flags.StringVar(&c.PublicKey, "public-key", "", "file with the ed25519 key that verifies a signature (default the variable "+reports.PublicKeyVariable+")")
+	c.Format = formatText
+	flags.Func("format", "how to show a comparison or a verification: text or json", func(s string) error {
+		if s != formatText && s != formatJSON {
+			return errors.New("use text or json")
+		}
+		c.Format = s
+		return nil
+	})
 	flags.StringVar(&c.keyFile, "key", "", "file with the ed25519 key that signs the attestation (default the variable "+reports.SigningKeyVariable+"; unsigned without)")
 	flags.StringVar(&c.file, "config", "", "configuration file (default config.yaml, if there is one)")
 	return nil
@@ -266,12 +289,18 @@ func (c *Config) complete() error {
 	if c.Mode == Explain && c.Observation == "" {
 		return UsageError{errors.New("explain needs -observation=FILE, such as reports/out/latest/observations/conformance.json")}
 	}
+	if c.Mode == Compare && (c.Before == "" || c.After == "") {
+		return UsageError{errors.New("compare needs -before=REPORT and -after=REPORT, each a report.json or the directory of a run")}
+	}
 	for _, d := range []*string{&c.Out, &c.Cache} {
 		abs, err := filepath.Abs(*d)
 		if err != nil {
 			return err
 		}
 		*d = abs
+	}
+	if c.Mode == Verify && c.Dir == "" {
+		c.Dir = filepath.Join(c.Out, "latest")
 	}
 	return nil
 }
@@ -295,5 +324,6 @@ func (c Config) Settings() map[string]string {
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
+		"before": c.Before, "after": c.After, "allow": c.Allow, "dir": c.Dir, "public-key": c.PublicKey, "format": c.Format,
 	}
 }

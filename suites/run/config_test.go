@@ -103,7 +103,7 @@ func TestMistakesOfUsage(t *testing.T) {
 		"an unknown flag":           {"", []string{"-bogus"}, []string{"-bogus", "make help"}},
 		"a flag without its value":  {"", []string{"-mode"}, []string{"-mode", "make help"}},
 		"a positional argument":     {"", []string{"-mode=e2e", "now"}, []string{`unexpected argument "now"`, "-name=value"}},
-		"a mode that is none":       {"", []string{"-mode=test"}, []string{`"test"`, "-mode", "e2e, up, check, down, clean or explain"}},
+		"a mode that is none":       {"", []string{"-mode=test"}, []string{`"test"`, "-mode", "e2e, up, check, down, clean, explain, compare or verify"}},
 		"a source that is none":     {"", []string{"-images=docker"}, []string{`"docker"`, "registry, packages or auto"}},
 		"a cluster of another name": {"", []string{"-cluster=kind"}, []string{`"kind"`, "must begin with mtls-scrape-"}},
 		"a cluster that is a path":  {"", []string{"-cluster=mtls-scrape-x/../../../root"}, []string{"lower-case letters, digits"}},
@@ -115,6 +115,10 @@ func TestMistakesOfUsage(t *testing.T) {
 		},
 		"a regular expression that is none": {"", []string{"-check=("}, []string{`"("`, "-check", "missing closing )"}},
 		"explain without an observation":    {"", []string{"-mode=explain"}, []string{"explain needs -observation=FILE"}},
+
+		"compare without a report": {"", []string{"-mode=compare"}, []string{"compare needs -before=REPORT and -after=REPORT"}},
+		"compare with one report":  {"", []string{"-mode=compare", "-before=a"}, []string{"compare needs -before=REPORT and -after=REPORT"}},
+		"a format that is none":    {"", []string{"-mode=verify", "-format=xml"}, []string{`"xml"`, "-format", "use text or json"}},
 
 		"a file that is not there":    {"", []string{"-config=absent.yaml"}, []string{"reading the configuration", "absent.yaml"}},
 		"a file that is a folder":     {"", []string{"-config=."}, []string{"reading the configuration"}},
@@ -175,6 +179,16 @@ func TestTheClusterThatUpMakesIsTheOneThatCheckAndDownTake(t *testing.T) {
 	assert.Equal(t, "mtls-scrape-mine", c.Cluster)
 }
 
+func TestVerifyTakesTheLatestRun(t *testing.T) {
+	c, _, err := load(t, "", "-mode=verify", "-out=elsewhere")
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(c.Out, "latest"), c.Dir)
+	assert.Equal(t, formatText, c.Format)
+	c, _, err = load(t, "dir: a\nformat: json\n", "-mode=verify", "-dir=b")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"b", formatJSON}, []string{c.Dir, c.Format})
+}
+
 func TestUpKeepsItsCluster(t *testing.T) {
 	c, _, err := load(t, "", "-mode=up", "-keep=false")
 	require.NoError(t, err)
@@ -186,12 +200,14 @@ func TestUpKeepsItsCluster(t *testing.T) {
 
 func TestSettingsHaveEveryOption(t *testing.T) {
 	c, flags, err := load(t, "", "-mode=e2e", "-images=packages", "-prometheus=v3.12.0", "-cluster=mtls-scrape-x", "-keep", "-out=/o", "-cache=/c", "-settle=1s", "-watch=2m", "-outage=7s", "-repeat=3",
-		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json")
+		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json",
+		"-before=a", "-after=b", "-allow=c.yaml", "-dir=d", "-public-key=e.pub", "-format=json")
 	require.NoError(t, err)
 	settings := c.Settings()
 	assert.Equal(t, map[string]string{
 		"mode": "e2e", "images": "packages", "prometheus": "v3.12.0", "cluster": "mtls-scrape-x", "keep": "true", "out": "/o", "cache": "/c", "settle": "1s", "watch": "2m0s", "outage": "7s", "repeat": "3",
 		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
+		"before": "a", "after": "b", "allow": "c.yaml", "dir": "d", "public-key": "e.pub", "format": "json",
 	}, settings)
 	flags.VisitAll(func(f *flag.Flag) {
 		if !strings.HasPrefix(f.Name, "test.") && f.Name != "config" {

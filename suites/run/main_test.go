@@ -130,3 +130,11 @@ func TestASetUpThatFailsIsInTheReport(t *testing.T) {
 	assert.NotContains(t, stdout, "TestOfTheSuite ran", "nothing is judged")
 	assert.NoError(t, report.Validate())
 }
+
+func TestTheLastLineCountsAlsoWhereAnnotationsAreWritten(t *testing.T) {
+	t.Setenv("GITHUB_ACTIONS", "true")
+	t.Setenv("GITHUB_STEP_SUMMARY", filepath.Join(t.TempDir(), "summary.md"))
+	_, stdout, _, _ := suite(t, "-mode=e2e", "-cache=/dev/null/cache", "-out=out")
+	assert.Contains(t, stdout, "\n::error ")
+	assert.Regexp(t, `\n0 passed, 1 failed\n$`, stdout)
+}

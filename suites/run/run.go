@@ -69,6 +69,9 @@ type Suite struct {
 	DryRun func(r *Run)
 	// Explain judges a kept observation.
 	Explain func(r *Run) error
+	// Verifier verifies reports of the suite. Whose key and which version is for the run
+	// to say.
+	Verifier reports.Verifier
 }
 
 // Main runs a suite as its TestMain and returns the exit code.
@@ -89,6 +92,10 @@ func Main(m *testing.M, s Suite) int {
 		return m.Run()
 	case Down, Clean:
 		return cleanUp(config)
+	case Compare:
+		return compare(config)
+	case Verify:
+		return verify(config, s.Verifier)
 	}
 	mustSet("test.run", "^"+s.Test+"$")
 	r := newRun(config, s)
@@ -243,13 +250,19 @@ func (r *Run) conclude() int {
 	if err == nil {
 		err = reports.Link(r.Out, r.ID)
 	}
-	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName))
 	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
+	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName)) // its last line is the run's
+	return concluded(r.Report.ExitCode, err)
+}
+
+// concluded is the exit code of what was found, or that of a failed set-up if all is
+// well and nobody could be told: a verdict that nobody can read is none.
+func concluded(code reports.ExitCode, err error) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		if r.Report.ExitCode == reports.ExitConformant {
-			return int(reports.ExitSetupFailed) // a verdict that nobody can read is none
+		if code == reports.ExitConformant {
+			code = reports.ExitSetupFailed
 		}
 	}
-	return int(r.Report.ExitCode)
+	return int(code)
 }
