@@ -2,8 +2,9 @@
 // again, together with everything that kind leaves: containers, the network, the
 // kubeconfig.
 //
-// It never reuses a cluster that it did not make in this run, never touches the
-// user's own kubeconfig, and never installs anything into the cluster.
+// It never reuses a cluster that it did not make in this run, never writes to the
+// user's own kubeconfig, and never installs anything into the cluster. Of a cluster
+// that is not ours it opens a way that only reads: see [Existing].
 //
 // Read [Cluster] first.
 package cluster
@@ -52,6 +53,9 @@ func CheckName(name string) error {
 	}
 	return nil
 }
+
+// userAgent is by what an API server's log tells our requests from others.
+const userAgent = "mtls-scrape-conformance"
 
 // deleteTimeout bounds the removal of a cluster, which takes a second or two.
 const deleteTimeout = 2 * time.Minute
@@ -219,7 +223,7 @@ func (c *Cluster) REST() (*rest.Config, error) {
 		return nil, fmt.Errorf("reading the kubeconfig of %s: %w", c.Name, err)
 	}
 	config.QPS, config.Burst = 100, 200
-	config.UserAgent = "mtls-scrape-conformance"
+	config.UserAgent = userAgent
 	return config, nil
 }
 

@@ -1,56 +1,79 @@
 package monitoring
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/podproxy"
 )
 
 // Replica is the HTTP API of one Prometheus pod. It is reached through the API
-// server's pod proxy, which every cluster has and which needs no port to be
-// forwarded and nothing to run in the cluster.
+// server's pod proxy, and asked with GET only: a role that may read needs nothing
+// more.
 type Replica struct {
-	Pod    string
-	client api.Client
-	api    promv1.API
+	Pod     string
+	client  *podproxy.Client
+	address podproxy.Address
 }
+
+// Web is how a Prometheus serves its API, the zero value being the Operator's
+// default: plain HTTP at the root.
+type Web struct {
+	TLS    bool
+	Prefix string // of every path, as in "/prometheus"
+}
+
+// answerLimit bounds what is read of one answer, in bytes. Ten thousand targets with
+// all of their discovered labels are about 30 MiB.
+const answerLimit = 256 << 20
+
+// webPort is the one that the Operator gives every Prometheus.
+const webPort = "9090"
 
 // NewReplica returns the API of a pod's web port.
-func NewReplica(config *rest.Config, namespace, pod string) (*Replica, error) {
-	transport, err := rest.TransportFor(config)
+func NewReplica(config *rest.Config, namespace, pod string, web Web) (*Replica, error) {
+	client, err := podproxy.New(config)
+	if err == nil {
+		_, err = url.Parse(config.Host)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("preparing to reach %s/%s: %w", namespace, pod, err)
 	}
-	address := fmt.Sprintf("%s/api/v1/namespaces/%s/pods/http:%s:9090/proxy", config.Host, namespace, pod)
-	client, err := api.NewClient(api.Config{Address: address, RoundTripper: transport})
-	if err != nil {
-		return nil, fmt.Errorf("preparing to reach %s/%s: %w", namespace, pod, err)
-	}
-	return &Replica{Pod: pod, client: client, api: promv1.NewAPI(client)}, nil
+	return &Replica{pod, client, podproxy.Address{Namespace: namespace, Pod: pod, Port: webPort, TLS: web.TLS, Prefix: web.Prefix}}, nil
 }
 
-// Targets returns the active and the dropped targets.
-func (r *Replica) Targets(ctx context.Context) (promv1.TargetsResult, error) {
-	t, err := r.api.Targets(ctx)
-	return t, r.explain("its targets", err)
-}
-
-// Query evaluates an expression at an instant.
+// Query evaluates an expression at an instant: to a vector or to a matrix.
 func (r *Replica) Query(ctx context.Context, expression string, at time.Time) (model.Value, error) {
-	v, _, err := r.api.Query(ctx, expression, at)
-	return v, r.explain("the answer to "+expression, err)
+	var answer struct {
+		Type   model.ValueType `json:"resultType"`
+		Result json.RawMessage `json:"result"`
+	}
+	query := url.Values{"query": {expression}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)}}
+	err := r.ask(ctx, "/api/v1/query?"+query.Encode(), &answer)
+	if err != nil {
+		return nil, r.explain("the answer to "+expression, err)
+	}
+	switch answer.Type {
+	case model.ValVector:
+		var v model.Vector
+		err = json.Unmarshal(answer.Result, &v)
+		return v, r.explain("the answer to "+expression, err)
+	case model.ValMatrix:
+		var m model.Matrix
+		err = json.Unmarshal(answer.Result, &m)
+		return m, r.explain("the answer to "+expression, err)
+	}
+	return nil, r.explain("the answer to "+expression, fmt.Errorf("it is a %s", answer.Type))
 }
 
 // RawSamples returns every sample that was stored for a selector in the window
@@ -73,46 +96,30 @@ func (r *Replica) explain(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("asking Prometheus in pod %s for %s: %w%s", r.Pod, what, err, details(err))
-}
-
-// details is what the API server says of why it did not reach Prometheus. The
-// client library's error has only the code, and of a proxy that ends connections
-// the code says as much as of a pod that is not there.
-func details(err error) string {
-	var e *promv1.Error
-	var status metav1.Status
-	if !errors.As(err, &e) || json.Unmarshal([]byte(e.Detail), &status) != nil || status.Message == "" {
-		return ""
-	}
-	return ": " + status.Message
+	return fmt.Errorf("asking Prometheus in pod %s for %s: %w", r.Pod, what, err)
 }
 
 // ScrapePools lists the pools that Prometheus has made: a job whose client could
 // not be built is in the configuration but not here.
 func (r *Replica) ScrapePools(ctx context.Context) ([]string, error) {
 	var answer struct {
-		Data struct {
-			ScrapePools []string `json:"scrapePools"`
-		} `json:"data"`
+		ScrapePools []string `json:"scrapePools"`
 	}
-	body, err := r.get(ctx, "/api/v1/scrape_pools")
-	if err == nil {
-		err = json.Unmarshal(body, &answer)
-	}
-	slices.Sort(answer.Data.ScrapePools)
-	return answer.Data.ScrapePools, r.explain("its scrape pools", err)
+	err := r.ask(ctx, "/api/v1/scrape_pools", &answer)
+	slices.Sort(answer.ScrapePools)
+	return answer.ScrapePools, r.explain("its scrape pools", err)
 }
 
 // SelfMetrics returns the gauges and counters without labels that the replica
 // serves of its own work, and the release that it says it is, as in "3.16.0".
 func (r *Replica) SelfMetrics(ctx context.Context) (metrics map[string]float64, version string, err error) {
-	body, err := r.get(ctx, "/metrics")
+	body, err := r.client.Get(ctx, r.address, "/metrics", answerLimit)
 	if err != nil {
 		return nil, "", r.explain("its own metrics", err)
 	}
+	defer body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	families, err := parser.TextToMetricFamilies(body)
 	if err != nil {
 		return nil, "", r.explain("its own metrics", err)
 	}
@@ -135,22 +142,30 @@ func (r *Replica) SelfMetrics(ctx context.Context) (metrics map[string]float64, 
 // Configuration returns what the replica has loaded, as YAML. Prometheus itself
 // leaves out what is secret.
 func (r *Replica) Configuration(ctx context.Context) (string, error) {
-	c, err := r.api.Config(ctx)
-	return c.YAML, r.explain("its configuration", err)
+	var answer struct {
+		YAML string `json:"yaml"`
+	}
+	err := r.ask(ctx, "/api/v1/status/config", &answer)
+	return answer.YAML, r.explain("its configuration", err)
 }
 
-// get asks for something that the client library has no call for.
-func (r *Replica) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.client.URL(path, nil).String(), nil)
+// ask reads the data of an answer of Prometheus' API.
+func (r *Replica) ask(ctx context.Context, path string, data any) error {
+	body, err := r.client.Get(ctx, r.address, path, answerLimit)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	response, body, err := r.client.Do(ctx, request)
-	if err != nil {
-		return nil, err
+	defer body.Close()
+	answer := struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+		Data   any    `json:"data"`
+	}{Data: data}
+	if err := json.NewDecoder(body).Decode(&answer); err != nil {
+		return fmt.Errorf("the answer cannot be read: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer was %s", response.Status)
+	if answer.Status != "success" {
+		return errors.New(answer.Error)
 	}
-	return body, nil
+	return nil
 }

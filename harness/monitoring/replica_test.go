@@ -42,7 +42,7 @@ func replica(t *testing.T, answers map[string]string) (*Replica, *prometheus) {
 	p := &prometheus{answers: answers}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
-	r, err := NewReplica(&rest.Config{Host: server.URL}, "default", "prometheus-default-0")
+	r, err := NewReplica(&rest.Config{Host: server.URL}, "default", "prometheus-default-0", Web{})
 	require.NoError(t, err)
 	return r, p
 }
@@ -76,7 +76,7 @@ func TestAnErrorSaysWhatTheAPIServerSaysOfAPodThatItDidNotReach(t *testing.T) {
 		_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"error trying to reach service: read tcp 10.244.0.1:1->10.244.0.15:9090: read: connection reset by peer","code":503}`))
 	}))
 	t.Cleanup(server.Close)
-	r, err := NewReplica(&rest.Config{Host: server.URL}, "default", "prometheus-default-0")
+	r, err := NewReplica(&rest.Config{Host: server.URL}, "default", "prometheus-default-0", Web{})
 	require.NoError(t, err)
 	_, err = r.Targets(t.Context())
 	assert.ErrorContains(t, err, "server error: 503: error trying to reach service: read tcp 10.244.0.1:1->10.244.0.15:9090: read: connection reset by peer")
@@ -151,7 +151,7 @@ func TestAnAddressWithAPathIsKept(t *testing.T) {
 			asked = r.URL.Path
 			_, _ = w.Write([]byte(`{"status":"success","data":{"scrapePools":[]}}`))
 		}))
-		r, err := NewReplica(&rest.Config{Host: server.URL + path}, "default", "prometheus-default-0")
+		r, err := NewReplica(&rest.Config{Host: server.URL + path}, "default", "prometheus-default-0", Web{})
 		require.NoError(t, err)
 		_, err = r.ScrapePools(t.Context())
 		require.NoError(t, err)
@@ -161,6 +161,6 @@ func TestAnAddressWithAPathIsKept(t *testing.T) {
 }
 
 func TestAnAddressThatIsNoneIsRefused(t *testing.T) {
-	_, err := NewReplica(&rest.Config{Host: "http://[::1"}, "default", "p")
+	_, err := NewReplica(&rest.Config{Host: "http://[::1"}, "default", "p", Web{})
 	assert.ErrorContains(t, err, "preparing to reach default/p")
 }

@@ -33,6 +33,7 @@ type Observer struct {
 	config     *rest.Config
 	namespace  string // of the Prometheus under test
 	prometheus string // its name
+	web        monitoring.Web
 	since      time.Time
 	requests   *atomic.Int64 // sent to the API server so far
 }
@@ -130,7 +131,7 @@ func Replicas(o Observation) []corev1.Pod {
 }
 
 func (p *pass) replica(pod string) (*monitoring.Replica, error) {
-	return monitoring.NewReplica(p.config, p.namespace, pod)
+	return monitoring.NewReplica(p.config, p.namespace, pod, p.web)
 }
 
 // counter counts requests: an observer that asks too much is no guest to have.

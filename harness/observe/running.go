@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
@@ -109,22 +108,18 @@ func (o *Observer) readCertificate(ctx context.Context, pod, chain, roots string
 // prometheusContainer is what the Operator calls the container of Prometheus.
 const prometheusContainer = "prometheus"
 
-func readTargets(result promv1.TargetsResult) (targets []Target, dropped int) {
+func readTargets(result monitoring.Targets) (targets []Target, dropped int) {
 	for _, t := range result.Active {
-		labels := map[string]string{}
-		for name, value := range t.Labels {
-			labels[string(name)] = string(value)
-		}
-		interval, err := model.ParseDuration(t.DiscoveredLabels["__scrape_interval__"])
+		interval, err := model.ParseDuration(t.Discovered.Interval)
 		if err != nil {
 			interval = 0 // no target is without one; a check that needs it sees none
 		}
 		targets = append(targets, Target{
-			Pool: t.ScrapePool, URL: t.ScrapeURL, Labels: labels, Health: string(t.Health),
+			Pool: t.ScrapePool, URL: t.ScrapeURL, Labels: t.Labels, Health: t.Health,
 			LastError: t.LastError, LastScrape: t.LastScrape.UTC(), Interval: Duration(interval),
 		})
 	}
-	return targets, len(result.Dropped)
+	return targets, result.Dropped
 }
 
 // lookback is how old a value may be that Prometheus still gives as current: its

@@ -1,0 +1,49 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Existing returns how to reach a cluster that is not ours: by a context of a
+// kubeconfig, as kubectl finds both, or from within the cluster. Empty means the
+// user's own kubeconfig and its current context. What it returns can only read.
+func Existing(kubeconfig, context string, permitted ...Permission) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if _, ok := raw.Contexts[context]; context != "" && !ok {
+		return nil, fmt.Errorf("the kubeconfig has no context %q: it has %s", context, names(raw.Contexts))
+	}
+	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("there is no kubeconfig, and this is no pod of a cluster: give KUBECONFIG=file or CONTEXT=name")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst = guestQPS, 2*guestQPS
+	config.UserAgent = userAgent
+	return ReadOnly(config, permitted...), nil
+}
+
+// guestQPS is how many requests a second a guest sends at most. A pass is a few
+// hundred requests, and an API server serves thousands a second.
+const guestQPS = 100
+
+func names[V any](all map[string]V) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+}
