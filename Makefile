@@ -34,6 +34,11 @@ ALLOW   ?=
 DIR     ?=
 PUBLIC_KEY ?=
 FORMAT  ?=
+CONTEXT ?=
+NAMESPACE ?=
+PROM    ?=
+PERMIT  ?=
+HISTORY ?=
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -47,6 +52,9 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER)
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
 	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+
+GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
+	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
 
 ##@ The main job
 
@@ -73,6 +81,12 @@ down: build ## Remove the cluster that `make up` made
 .PHONY: clean
 clean: build ## Remove every cluster that any run left
 	@exec $(BINARY) -mode=clean $(OPTIONS)
+
+##@ A cluster that is not ours
+
+.PHONY: certify
+certify: build ## Judge a cluster by reading alone (CONTEXT= PROM=)
+	@exec $(BINARY) -mode=attach $(GUEST) $(OPTIONS)
 
 ##@ The suite itself
 
@@ -150,6 +164,12 @@ help: ## Show this help
 		DIR     'directory of the run to verify (latest, in OUT)' \
 		PUBLIC_KEY 'file with the ed25519 key that verifies the signature' \
 		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
+		CONTEXT 'certify: context of the kubeconfig (its current one)' \
+		KUBECONFIG 'certify: kubeconfig of the cluster (as kubectl finds it)' \
+		NAMESPACE 'certify: namespace of the Prometheus object (any)' \
+		PROM    'certify: the Prometheus object, name or namespace/name (the only one)' \
+		PERMIT  'certify: what is permitted beyond reading: exec,portforward' \
+		HISTORY 'certify: how far to look back in what Prometheus has stored (25h)' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'
 	@printf '\n%s\n' 'Exit codes of bin/conformance: 0 conformant, 1 a check failed, 2 set-up failed, 3 leftovers,'

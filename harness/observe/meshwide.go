@@ -1,7 +1,9 @@
 package observe
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -26,7 +28,8 @@ func (p *pass) readMesh(ctx context.Context) {
 	reads := []func(context.Context){
 		p.list("injection webhooks", &hooks, resources.WithLabelSelector("app=sidecar-injector")),
 		func(ctx context.Context) {
-			p.unread("the mesh configuration", p.client.Resources(rootNamespace).Get(ctx, p.meshConfigName(), rootNamespace, &config))
+			namespace, name := p.meshConfig()
+			p.unread("the mesh configuration", p.client.Resources(namespace).Get(ctx, name, namespace, &config))
 		},
 		func(ctx context.Context) {
 			p.unread("the mesh's roots", p.client.Resources(p.namespace).Get(ctx, "istio-ca-root-cert", p.namespace, &root))
@@ -50,15 +53,40 @@ func (p *pass) readMesh(ctx context.Context) {
 	slices.SortFunc(p.o.Mesh.ControlPlanes, func(a, b ControlPlane) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// meshConfigName is the ConfigMap of the revision that the first control plane
-// belongs to; "default" has none in its name.
-func (p *pass) meshConfigName() string {
-	for _, c := range p.o.Mesh.ControlPlanes {
-		if c.Revision != "" && c.Revision != "default" {
-			return "istio-" + c.Revision
+// meshConfig is the ConfigMap of the revision that Prometheus' own sidecar is of, else
+// of that of the first control plane; "default" has none in its name. It is where the
+// control plane is.
+func (p *pass) meshConfig() (namespace, name string) {
+	planes := p.o.Mesh.ControlPlanes
+	revision := revisionOf(p.o)
+	if i := slices.IndexFunc(planes, func(c ControlPlane) bool { return c.Revision == revision }); revision != "" && i > 0 {
+		planes = planes[i:]
+	}
+	namespace, name = rootNamespace, "istio"
+	if len(planes) > 0 {
+		namespace, _, _ = strings.Cut(planes[0].Name, "/")
+		revision = cmp.Or(revision, planes[0].Revision)
+	}
+	if revision != "" && revision != "default" {
+		name += "-" + revision
+	}
+	return namespace, name
+}
+
+// statusAnnotation is what the injector notes of its work on a pod, as JSON.
+const statusAnnotation = "sidecar.istio.io/status"
+
+// revisionOf is that of the mesh whose sidecar Prometheus has; empty if none says.
+func revisionOf(o Observation) string {
+	for _, r := range Replicas(o) {
+		var status struct {
+			Revision string `json:"revision"`
+		}
+		if json.Unmarshal([]byte(r.Annotations[statusAnnotation]), &status) == nil && status.Revision != "" {
+			return status.Revision
 		}
 	}
-	return "istio"
+	return ""
 }
 
 // parse reads the mesh configuration, a YAML text of Istio's own.

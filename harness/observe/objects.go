@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"path"
 	"slices"
 	"strings"
 
@@ -21,13 +22,7 @@ import (
 
 // list returns a read of one whole collection.
 func (p *pass) list(what string, into k8s.ObjectList, opts ...resources.ListOption) func(context.Context) {
-	return func(ctx context.Context) {
-		err := p.client.Resources().List(ctx, into, opts...)
-		if err == nil {
-			err = meta.EachListItem(into, dropBookkeeping)
-		}
-		p.unread(what, err)
-	}
+	return func(ctx context.Context) { p.unread(what, p.listPages(ctx, into, opts)) }
 }
 
 // dropBookkeeping removes what the API server and its clients note for themselves.
@@ -96,7 +91,7 @@ func (p *pass) readObjects(ctx context.Context) {
 		}
 	}
 	for _, d := range deployments.Items {
-		if d.Name == "prometheus-operator" {
+		if isOperator(d) {
 			o.Versions.Operator = imageTag(d)
 		}
 		if d.Labels["app"] == "istiod" {
@@ -116,6 +111,20 @@ func (p *pass) readObjects(ctx context.Context) {
 	}
 	strip(o)
 }
+
+// isOperator reports whether a Deployment runs the Prometheus Operator. Its name is up
+// to whoever installed it; that of its image is not.
+func isOperator(d appsv1.Deployment) bool {
+	if len(d.Spec.Template.Spec.Containers) == 0 {
+		return d.Name == operatorImage
+	}
+	image, _, _ := strings.Cut(d.Spec.Template.Spec.Containers[0].Image, "@")
+	name, _, _ := strings.Cut(path.Base(image), ":")
+	return name == operatorImage
+}
+
+// operatorImage is the last part of its image's name, whatever registry it is from.
+const operatorImage = "prometheus-operator"
 
 // imageTag is the tag of a Deployment's first container, which is the version of
 // what runs there.

@@ -28,11 +28,16 @@ const FormatVersion = 1
 // Observation is what was seen of a subject at one instant, and, in Watch, over a
 // span of time if somebody watched.
 type Observation struct {
-	FormatVersion int       `json:"formatVersion"`
-	Since         time.Time `json:"since"` // when looking began: an older scrape says nothing of the subject as it is
-	At            time.Time `json:"at"`
-	Versions      Versions  `json:"versions"`
-	TrustDomain   string    `json:"trustDomain,omitempty"`
+	FormatVersion int `json:"formatVersion"`
+	// Since is when looking began: an older scrape says nothing of the subject as it
+	// is. It is zero of a subject that stood long before, and that nobody changed.
+	Since       time.Time `json:"since"`
+	At          time.Time `json:"at"`
+	Versions    Versions  `json:"versions"`
+	TrustDomain string    `json:"trustDomain,omitempty"`
+	// Attached says that the subject is not ours and was only read. Without, nothing
+	// was held back.
+	Attached *Attached `json:"attached,omitempty"`
 
 	// What the owners of the subject wrote.
 	Namespaces []corev1.Namespace       `json:"namespaces"`
@@ -68,6 +73,7 @@ type Observation struct {
 	WithoutCA    *Variant      `json:"withoutCA,omitempty"` // beside the watch
 	RootRotation *RootRotation `json:"rootRotation,omitempty"`
 	Episodes     []Episode     `json:"episodes,omitempty"`
+	History      *History      `json:"history,omitempty"`
 
 	// Unread is what could not be read. A check that needs it is inconclusive.
 	Unread []Unread `json:"unread,omitempty"`
@@ -156,6 +162,7 @@ type Replica struct {
 	Renewed     *Certificate `json:"renewed,omitempty"`     // the same after the probes, if it was another by then
 	Guide       []Sample     `json:"guide"`                 // the answer to the guide's query
 	StartTimes  []Sample     `json:"startTimes"`            // process_start_time_seconds
+	Scraped     []Sample     `json:"scraped,omitempty"`     // scrape_samples_post_metric_relabeling
 	Up          []Series     `json:"up"`                    // raw samples around the probes
 
 	// Configuration is what Prometheus has loaded, with its own redactions.
@@ -256,6 +263,8 @@ type Proxy struct {
 	After        TLS                `json:"after"`  // after them
 	// Requests are the lines of its access log from just before the probes on.
 	Requests []Request `json:"requests"`
+	// Served is what its telemetry counted between two looks, if it was asked.
+	Served []Served `json:"served,omitempty"`
 }
 
 // TLS are the counters of the inbound listener, by Envoy's name without prefix,

@@ -67,12 +67,13 @@ func (p *pass) probe(ctx context.Context) {
 // probed are the targets to probe: one for each pod, port and path that is to be
 // scraped over TLS.
 func (p *pass) probed() []Expected {
+	type place struct{ namespace, pod, port, path string }
+	seen := map[place]bool{}
 	var targets []Expected
 	for _, e := range ExpectedTargets(p.o) {
-		same := func(x Expected) bool {
-			return x.Namespace == e.Namespace && x.Pod == e.Pod && x.Port == e.Port && x.Path == e.Path
-		}
-		if e.Scheme == "https" && e.Pod != "" && !slices.ContainsFunc(targets, same) {
+		at := place{e.Namespace, e.Pod, e.Port, e.Path}
+		if e.Scheme == "https" && e.Pod != "" && !seen[at] {
+			seen[at] = true
 			targets = append(targets, e)
 		}
 	}

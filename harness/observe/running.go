@@ -9,11 +9,16 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 )
 
 // GuideQuery is what the guide has its reader enter at the end of step 4.
 const GuideQuery = "python_gc_objects_collected_total"
+
+// scrapedMetric is what Prometheus itself stores of every scrape: how many samples it
+// left.
+const scrapedMetric = "scrape_samples_post_metric_relabeling"
 
 // readRunning asks every replica of the Prometheus for what it knows.
 func (p *pass) readRunning(ctx context.Context) {
@@ -51,12 +56,20 @@ func (p *pass) readReplica(ctx context.Context, pod string) Replica {
 		ReloadSuccessful:  own["prometheus_config_last_reload_successful"],
 		ScrapePoolsFailed: own["prometheus_target_scrape_pools_failed_total"],
 	}
-	r.Guide, err = newest(ctx, api, GuideQuery)
-	p.unread("the guide's query at "+pod, err)
-	r.StartTimes, err = newest(ctx, api, startTimeMetric)
-	p.unread("process start times at "+pod, err)
+	if p.o.Attached == nil {
+		r.Guide, err = newest(ctx, api, GuideQuery)
+		p.unread("the guide's query at "+pod, err)
+		r.StartTimes, err = newest(ctx, api, startTimeMetric)
+		p.unread("process start times at "+pod, err)
+	} else { // what the applications serve is not known before, only what every scrape leaves
+		r.Scraped, err = newest(ctx, api, scrapedMetric)
+		p.unread("the numbers of samples at "+pod, err)
+	}
 	r.Configuration, err = api.Configuration(ctx)
 	p.unread("the configuration of "+pod, err)
+	if !p.o.May(cluster.Exec) {
+		return r
+	}
 	p.readFilesOf(ctx, &r)
 	if proxied(p.o, pod) {
 		r.ProxyCertificates, err = p.proxyCertificates(ctx, p.namespace, pod)

@@ -3,6 +3,7 @@ package conformance
 import (
 	"strings"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -18,6 +19,10 @@ var certificateIdentity = Check{
 	Reads:   []string{"the Prometheus ", "pods", "the certificate files of ", "the certificate of ", "the mesh configuration", "the mesh's roots"},
 	Assess: func(o *subject, f *finding) {
 		wantReplicas(o, f)
+		if !o.May(cluster.Exec) {
+			f.withheld(cluster.Exec, "the certificates in Prometheus' files were not read")
+			return
+		}
 		for _, r := range o.Replicas {
 			pod := replicaPod(o, r)
 			want := observe.IdentityOf(o.Observation, pod)

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/diagnosis"
@@ -38,6 +39,9 @@ type Check struct {
 	// Reads names what the check needs to see, by the beginnings of what
 	// [observe.Unread] calls it. If any of it was not read, the check cannot pass.
 	Reads []string
+	// Stood says that the check judges what was stored before the run: only a subject
+	// that stood before has it.
+	Stood bool
 	// Assess judges. What it saw goes into the finding; one that saw nothing is
 	// inconclusive.
 	Assess func(o *subject, f *finding)
@@ -52,7 +56,7 @@ func Catalogue() []Check {
 		prometheusSidecarInjected, certificatesMounted, certificateIdentity, trafficNotIntercepted, monitorsAccepted,
 		targetsComplete, targetsUp, metricsQueryable, mutualTLSOnTheWire, unmeshedStillScraped,
 		plaintextRefused, noCertificateRefused, foreignCertificateRefused, identityAuthorized, sideDoorsKnown, strictSideDoors,
-		scraperCertificateRotated, targetCertificateRotated, rotationWithoutCAFile, rootRotated,
+		scraperCertificateRotated, targetCertificateRotated, rotationWithoutCAFile, rootRotated, pastRotationsSurvived,
 		operatorRestartSurvived, sidecarRestartSurvived, controlPlaneOutageSurvived, workloadRolloutSurvived, prometheusRestartSurvived,
 	}
 }
@@ -70,6 +74,7 @@ func Profiles() []string {
 // Judge applies a check to an observation. The verdict is
 //   - fail if anything was found that must not be,
 //   - else inconclusive if something could not be read or was not seen,
+//   - else skip if what it takes was not permitted by the owner of the subject,
 //   - else skip if the check found that there is nothing for it to judge here,
 //   - else pass, which needs evidence.
 //
@@ -93,6 +98,8 @@ func (c Check) Judge(o observe.Observation) reports.Check {
 		result.Verdict, result.Reason = reports.Fail, lines(f.failures)
 	case len(f.doubts) > 0:
 		result.Verdict, result.Reason = reports.Inconclusive, lines(f.doubts)
+	case len(f.held) > 0:
+		result.Verdict, result.Reason = reports.Skip, lines(f.held)
 	case f.notHere != "" && len(f.evidence) == 0:
 		result.Verdict, result.Reason = reports.Skip, f.notHere
 	case len(f.evidence) == 0:
@@ -120,6 +127,7 @@ type finding struct {
 	failures []string
 	doubts   []string
 	evidence []reports.Evidence
+	held     []string
 	notHere  string
 }
 
@@ -138,6 +146,12 @@ func (f *finding) unclear(format string, args ...any) {
 // nothing else was found.
 func (f *finding) skip(format string, args ...any) {
 	f.notHere = fmt.Sprintf(format, args...)
+}
+
+// withheld says what was not looked at since the owner of the subject did not permit
+// what it takes: the check does not pass then, and nothing is wrong.
+func (f *finding) withheld(p cluster.Permission, what string) {
+	f.held = append(f.held, fmt.Sprintf("%s: that takes -permit=%s", what, p))
 }
 
 // saw records evidence: where it was read, of what, and what it said.
@@ -197,6 +211,7 @@ const (
 	sourceLog       = "access log of the target's proxy"
 	sourceHandshake = "TLS handshake with the target"
 	sourceCounter   = "TLS counters of the target's proxy"
+	sourceTelemetry = "telemetry of the target's proxy, port 15020"
 )
 
 // collections are what is listed whole. A check that needs one and does not have

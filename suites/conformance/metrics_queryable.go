@@ -19,13 +19,17 @@ var metricsQueryable = Check{
 	Title:   "The guide's query is answered, fresh, and with the values of the pods it names",
 	Profile: ProfileScrape,
 	Level:   reports.Core,
-	Reads:   reads("the guide's query ", "process start times ", "the application in "),
+	Reads:   reads("the guide's query ", "process start times ", "the numbers of samples ", "the application in "),
 	Assess: func(o *subject, f *finding) {
 		expected, _ := expect(o, f)
 		if len(expected) == 0 {
 			return
 		}
 		wantReplicas(o, f)
+		if o.Attached != nil {
+			assessStored(o, f)
+			return
+		}
 		for _, r := range o.Replicas {
 			if !unread(o, "the guide's query at "+r.Pod) && !unread(o, "process start times at "+r.Pod) {
 				assessMetrics(o, r, o.of(r, expected), len(expected), f)

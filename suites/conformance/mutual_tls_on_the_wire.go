@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -22,6 +23,7 @@ var mutualTLSOnTheWire = Check{
 		if !ok {
 			return
 		}
+		targets = asked(o, targets, f)
 		for _, e := range targets {
 			proxy, ok := o.proxy(podName(e))
 			if !ok {
@@ -29,7 +31,9 @@ var mutualTLSOnTheWire = Check{
 				continue
 			}
 			for _, r := range o.scrapers(e) {
-				assessWire(o, r, e, proxy, f)
+				if !assessServed(o, r, e, proxy, f) {
+					assessWire(o, r, e, proxy, f)
+				}
 			}
 		}
 	},
@@ -62,7 +66,7 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 		case q.Peer != identity:
 			f.fail("the proxy of %s took a scrape of %s at %s from %q, it must be from %s", podName(e), r.Pod, q.At.Format(clock), q.Peer, identity)
 			return
-		case known[serial(q.Serial)]:
+		case known[serial(q.Serial)], !o.May(cluster.Exec):
 			proven++
 		case r.Certificate != nil && !q.Ends.IsZero() && !q.Ends.After(r.Certificate.NotAfter):
 			f.fail("the proxy of %s saw serial %s (valid to %s) from %s at %s, but the file of %s had %s (valid to %s): Prometheus does not use what its sidecar writes",
@@ -76,8 +80,16 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 	case proven == 0:
 		f.unclear("the proxy of %s saw serial %q from %s, which was not in its file when that was read", podName(e), last.Serial, r.Pod)
 	default:
-		f.saw(sourceLog, podName(e), "%d scrapes by %s: %s, %s, serial %s, which its file had", requests, r.Pod, last.TLS, identity, last.Serial)
+		f.saw(sourceLog, podName(e), "%d scrapes by %s: %s, %s, serial %s, which its file %s", requests, r.Pod, last.TLS, identity, last.Serial, had(o))
 	}
+}
+
+// had says what is known of a serial in Prometheus' file.
+func had(o *subject) string {
+	if o.May(cluster.Exec) {
+		return "had"
+	}
+	return "was not asked for"
 }
 
 // knownSerials are those of the certificates that a replica was seen to have.

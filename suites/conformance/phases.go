@@ -14,6 +14,7 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
 
 // step is a part of a run: something is looked at, and then profiles can be judged.
@@ -26,6 +27,9 @@ type step struct {
 // after its certificates were watched for a while, and, if asked to, while parts of
 // it are taken away.
 func (s *Session) steps() []step {
+	if s.run.Mode == run.Attach {
+		return []step{{[]func() error{s.Attach}, []string{ProfileSetup, ProfileScrape, ProfileRotation}}}
+	}
 	return []step{
 		{[]func() error{s.Observe, s.Admit}, []string{ProfileSetup, ProfileScrape, ProfileRefusal}},
 		{[]func() error{s.Watch, s.RotateRoot}, []string{ProfileRotation}},
@@ -71,6 +75,18 @@ func (s *Session) Observe() error {
 	return s.look("observe", func(ctx context.Context) (note string, err error) {
 		s.observation, err = s.observer.Observe(ctx)
 		return fmt.Sprintf("%d requests to the API server", s.observation.Requests), err
+	})
+}
+
+// Attach looks once at a subject that is not ours.
+func (s *Session) Attach() error {
+	r := s.run
+	return s.look("observe", func(ctx context.Context) (note string, err error) {
+		if s.observer, err = observe.NewObserver(r.Guest.Config, r.Guest.Prometheus.Namespace, r.Guest.Prometheus.Name); err != nil {
+			return "", err
+		}
+		s.observation, err = s.observer.Attach(ctx, observe.Guest{Permitted: r.Permit, History: r.History, Settle: r.Settle})
+		return fmt.Sprintf("Prometheus %s; %d requests to the API server", r.Guest.Prometheus, s.observation.Requests), err
 	})
 }
 

@@ -19,6 +19,7 @@ type Selection struct {
 	Levels   []reports.Level   // empty means all
 	Labels   labels.Selector   // of [Check.Labels]; nil means all
 	Skip     map[string]string // reason, by ID
+	Attached bool              // the subject stood before, and is only read
 }
 
 // Planned is a check and whether it runs.
@@ -89,6 +90,10 @@ func (s Selection) checkLabels() error {
 // reason says why a check does not run.
 func (s Selection) reason(c Check) string {
 	switch {
+	case s.Attached && !c.readsOnly():
+		return "it changes or watches something, or asks as a stranger would: not in a cluster that is not ours"
+	case !s.Attached && c.Stood:
+		return "it judges what Prometheus stored before the run: it runs with mode=attach"
 	case s.Check != nil && !s.Check.MatchString(c.ID):
 		return "not selected: its ID does not match " + s.Check.String()
 	case c.Optional && s.Check == nil:
@@ -105,6 +110,12 @@ func (s Selection) reason(c Check) string {
 		return "not selected: its level is " + string(c.Level)
 	}
 	return ""
+}
+
+// readsOnly reports whether a check can judge a subject that stood before and is only
+// read.
+func (c Check) readsOnly() bool {
+	return c.Profile == ProfileSetup || c.Profile == ProfileScrape || c.Stood
 }
 
 // String describes the selection as the user gave it.

@@ -27,8 +27,26 @@ func TestEverythingShortThatDisruptsNothingRunsByDefault(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, planned, len(Catalogue()), "every check is planned, run or not")
 	for _, p := range planned {
-		assert.Equal(t, p.Profile == ProfileResilience || p.Optional || p.Long != "", p.Reason != "", p.ID)
+		assert.Equal(t, p.Profile == ProfileResilience || p.Optional || p.Long != "" || p.Stood, p.Reason != "", p.ID)
 	}
+}
+
+func TestInAClusterThatIsNotOursNothingRunsButWhatReads(t *testing.T) {
+	planned, err := Selection{Attached: true}.Plan(Catalogue())
+	require.NoError(t, err)
+	var run []string
+	for _, p := range planned {
+		if p.Reason == "" {
+			run = append(run, p.ID)
+			assert.Empty(t, p.Disrupts, p.ID)
+		}
+	}
+	assert.Equal(t, []string{
+		"prometheus-sidecar-injected", "certificates-mounted", "certificate-identity", "traffic-not-intercepted", "monitors-accepted",
+		"targets-complete", "targets-up", "metrics-queryable", "mutual-tls-on-the-wire", "unmeshed-still-scraped", "past-rotations-survived",
+	}, run)
+	_, err = Selection{Attached: true, Profiles: []string{ProfileResilience}}.Plan(Catalogue())
+	assert.ErrorContains(t, err, "no check is selected")
 }
 
 func selector(text string) labels.Selector {

@@ -26,6 +26,14 @@ func NewSession(r *run.Run) (*Session, error) {
 	if slices.Equal(r.Profiles, []string{"all"}) {
 		selection.Profiles = Profiles()
 	}
+	s := &Session{run: r}
+	if r.Mode == run.Explain {
+		var err error
+		if s.observation, err = observe.Read(r.Observation); err != nil {
+			return nil, err
+		}
+	}
+	selection.Attached = r.Mode == run.Attach || s.observation.Attached != nil
 	for _, l := range r.Levels {
 		selection.Levels = append(selection.Levels, reports.Level(l))
 	}
@@ -42,7 +50,8 @@ func NewSession(r *run.Run) (*Session, error) {
 			r.Report.Profiles = append(r.Report.Profiles, reports.Profile{Name: p.Profile})
 		}
 	}
-	return &Session{run: r, planned: planned}, nil
+	s.planned = planned
+	return s, nil
 }
 
 // DryRun says what would run, and why the rest would not.
@@ -66,10 +75,6 @@ func (s *Session) DryRun() string {
 
 // Explain judges a kept observation: the same verdicts as when it was made.
 func (s *Session) Explain() error {
-	var err error
-	if s.observation, err = observe.Read(s.run.Observation); err != nil {
-		return err
-	}
 	s.describe()
 	for _, p := range s.judged(Profiles()...) {
 		s.run.Add(s.judge(p))
@@ -117,7 +122,7 @@ func (s *Session) describe() {
 	if len(o.Replicas) > 0 {
 		subject.Prometheus = o.Replicas[0].Version
 	}
-	if s.run.Stack != nil {
+	if s.run.Stack != nil && o.Attached == nil {
 		subject.ImageSource = string(s.run.Stack.Source)
 	}
 	s.run.Report.APIRequests = o.Requests

@@ -24,6 +24,7 @@ type subject struct {
 	proxies  map[string]observe.Proxy
 	probes   map[probeKey]observe.Probe
 	direct   map[string]observe.Direct
+	inquired map[string]bool // pods that were asked themselves
 }
 
 type probeKey struct{ kind, pod, port, path string }

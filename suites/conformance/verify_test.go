@@ -30,7 +30,7 @@ var signing = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 func written(t *testing.T, o observe.Observation, c run.Config) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "x1")
-	c.Observation = filepath.Join(dir, "observations", "conformance.json")
+	c.Mode, c.Observation = run.Explain, filepath.Join(dir, "observations", "conformance.json")
 	require.NoError(t, observe.Write(c.Observation, o))
 	r := &run.Run{Config: c, Terminal: reports.NewTerminal(io.Discard, reports.Style{}), Report: &reports.Report{
 		SchemaVersion: reports.SchemaVersion, RunID: "x1", StartedAt: o.At, EndedAt: o.At.Add(time.Minute),

@@ -14,6 +14,7 @@ var Unprovoked = map[string]string{
 
 // Unfaulted are the checks that no fault here turns red, with the reason.
 var Unfaulted = map[string]string{
+	"past-rotations-survived":  "it judges what a Prometheus stored in the day before: a fault's stands for a minute. Its test spoils what was stored",
 	"rotation-without-ca-file": "it compares a second monitor with what is known of the version of Prometheus, and the images have one version, which behaves as known",
 	"root-rotated":             "its fault is a root that is replaced at once; the mesh would be left with a signer that nobody trusts, and the way back needs the CA's private key, which is never read",
 

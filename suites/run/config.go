@@ -39,9 +39,11 @@ const (
 	Compare Mode = "compare"
 	// Verify verifies a report that somebody shows.
 	Verify Mode = "verify"
+	// Attach judges a cluster that is not ours, by reading alone.
+	Attach Mode = "attach"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach}
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -73,6 +75,8 @@ type Config struct {
 	PublicKey     string // file with the key whose signature is expected
 	Format        string // how a comparison or a verification is shown
 
+	attachConfig
+
 	file    string
 	keyFile string
 	key     ed25519.PrivateKey // signs the attestation; nil if there is none
@@ -98,9 +102,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare or verify", func(s string) error {
+	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare, verify or attach", func(s string) error {
 		if !slices.Contains(modes, Mode(s)) {
-			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare or verify")
+			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare, verify or attach")
 		}
 		c.Mode = Mode(s)
 		return nil
@@ -169,6 +173,7 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		c.Format = s
 		return nil
 	})
+	c.attachConfig.define(flags)
 	flags.StringVar(&c.keyFile, "key", "", "file with the ed25519 key that signs the attestation (default the variable "+reports.SigningKeyVariable+"; unsigned without)")
 	flags.StringVar(&c.file, "config", "", "configuration file (default config.yaml, if there is one)")
 	return nil
@@ -319,11 +324,13 @@ func (c Config) Settings() map[string]string {
 	for _, id := range slices.Sorted(maps.Keys(c.Skip)) {
 		skip = append(skip, id+"="+c.Skip[id])
 	}
-	return map[string]string{
+	settings := c.settings()
+	maps.Copy(settings, map[string]string{
 		"mode": string(c.Mode), "images": string(c.Images), "prometheus": c.Prometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
 		"before": c.Before, "after": c.After, "allow": c.Allow, "dir": c.Dir, "public-key": c.PublicKey, "format": c.Format,
-	}
+	})
+	return settings
 }

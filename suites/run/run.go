@@ -37,6 +37,7 @@ type Run struct {
 	ID       string
 	Env      env.Environment
 	Stack    *stack.Stack
+	Guest    *Guest // of a run in a cluster that is not ours
 	Report   *reports.Report
 	Terminal *reports.Terminal
 	Total    int // how many checks there are, for "[n/N]"
@@ -115,6 +116,11 @@ func Main(m *testing.M, s Suite) int {
 		r.Terminal.Summary(*r.Report, r.Observation)
 		return int(r.Report.ExitCode)
 	}
+	if r.Mode == Attach {
+		if err := r.guest(); err != nil {
+			return usage(err)
+		}
+	}
 	return r.execute(m)
 }
 
@@ -135,7 +141,7 @@ func mustSet(name, value string) {
 func newRun(c Config, s Suite) *Run {
 	now := time.Now()
 	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
-	if c.Cluster == "" {
+	if c.Cluster == "" && c.Mode != Attach {
 		c.Cluster = cluster.Prefix + id
 	}
 	r := &Run{
@@ -200,6 +206,9 @@ func (r *Run) handleSignals() (stop func()) {
 
 // setUp brings the subject about.
 func (r *Run) setUp() error {
+	if r.Mode == Attach {
+		return r.openGuest()
+	}
 	if err := r.makeDir(); err != nil {
 		return r.setUpFailed("prepare", fmt.Errorf("making room for the cluster's files: %w (set CACHE to a folder that can be written)", err))
 	}

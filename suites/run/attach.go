@@ -1,0 +1,122 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+)
+
+// Guest is a run's way into a cluster that is not ours.
+type Guest struct {
+	Config     *rest.Config         // only reads
+	Prometheus types.NamespacedName // under test
+	missing    error                // why there is none
+}
+
+// attachConfig is what a user chooses of a cluster that is not ours.
+type attachConfig struct {
+	Kubeconfig string // file, empty for the user's own
+	Context    string // of the kubeconfig, empty for its current one
+	Namespace  string // where to look for the Prometheus, empty for everywhere
+	Prom       string // its name, or namespace/name; empty for the only one
+	Permit     []cluster.Permission
+	History    time.Duration // how far to look back in what Prometheus has stored
+}
+
+// defaultHistory is a little longer than Istio's certificates live by default.
+const defaultHistory = 25 * time.Hour
+
+// lookTimeout bounds the search for the Prometheus, which is one request.
+const lookTimeout = 20 * time.Second
+
+func (c *attachConfig) define(flags *flag.FlagSet) {
+	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach: kubeconfig of the cluster (default as kubectl finds it)")
+	flags.StringVar(&c.Context, "context", "", "attach: context of the kubeconfig (default its current one)")
+	flags.StringVar(&c.Namespace, "namespace", "", "attach: namespace of the Prometheus object (default any)")
+	flags.StringVar(&c.Prom, "prom", "", "attach: name of the Prometheus object, or namespace/name (default the only one)")
+	flags.Func("permit", "attach: what is permitted beyond reading: exec, portforward, or both separated by a comma", func(s string) error {
+		c.Permit = nil
+		for _, name := range strings.Split(s, ",") {
+			p, err := cluster.ParsePermission(name)
+			if err != nil {
+				return err
+			}
+			c.Permit = append(c.Permit, p)
+		}
+		return nil
+	})
+	c.History = defaultHistory
+	flags.Var((*span)(&c.History), "history", "attach: how far to look back in what Prometheus has stored")
+}
+
+// settings are those for the report.
+func (c *attachConfig) settings() map[string]string {
+	var permit []string
+	for _, p := range c.Permit {
+		permit = append(permit, string(p))
+	}
+	return map[string]string{
+		"kubeconfig": c.Kubeconfig, "context": c.Context, "namespace": c.Namespace, "prom": c.Prom,
+		"permit": strings.Join(permit, ","), "history": c.History.String(),
+	}
+}
+
+// guest finds the cluster and the Prometheus in it. What the user has to name is his to
+// correct; that the cluster does not answer is a set-up that failed, and is kept for
+// the report.
+func (r *Run) guest() error {
+	config, err := cluster.Existing(r.Kubeconfig, r.Context, r.Permit...)
+	if err != nil {
+		return UsageError{err}
+	}
+	r.Guest = &Guest{Config: config}
+	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
+	defer cancel()
+	found, err := observe.Prometheuses(ctx, config, r.Namespace)
+	if err != nil {
+		r.Guest.missing = err
+		return nil
+	}
+	r.Guest.Prometheus, err = choose(found, r.Namespace, r.Prom)
+	return err
+}
+
+// choose takes the Prometheus that is named, or the only one.
+func choose(found []types.NamespacedName, namespace, name string) (types.NamespacedName, error) {
+	if n, rest, ok := strings.Cut(name, "/"); ok {
+		namespace, name = n, rest
+	}
+	var fitting []types.NamespacedName
+	var all, several []string
+	for _, f := range found {
+		all = append(all, f.String())
+		if (namespace == "" || f.Namespace == namespace) && (name == "" || f.Name == name) {
+			fitting, several = append(fitting, f), append(several, f.String())
+		}
+	}
+	switch {
+	case len(fitting) == 1:
+		return fitting[0], nil
+	case len(found) == 0:
+		return types.NamespacedName{}, UsageError{errors.New("the cluster has no Prometheus object there: it is one that the Prometheus Operator runs that is judged")}
+	case len(fitting) == 0:
+		return types.NamespacedName{}, UsageError{fmt.Errorf("there is no such Prometheus object: there are %s", strings.Join(all, ", "))}
+	}
+	return types.NamespacedName{}, UsageError{fmt.Errorf("there are %d Prometheus objects, name one with PROM=namespace/name: %s", len(fitting), strings.Join(several, ", "))}
+}
+
+// openGuest is the set-up of a run in a cluster that is not ours: nothing is made.
+func (r *Run) openGuest() error {
+	return r.phase("open", func(context.Context) (string, error) {
+		return "Prometheus " + r.Guest.Prometheus.String(), r.Guest.missing
+	})
+}
