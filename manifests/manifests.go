@@ -21,12 +21,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed bookinfo guide mesh policy probe rotation unmeshed
+//go:embed bookinfo certify guide mesh policy probe rotation unmeshed
 var files embed.FS
 
 // The folders that can be read.
 const (
 	Bookinfo = "bookinfo"
+	Certify  = "certify"
 	Guide    = "guide"
 	Mesh     = "mesh"
 	Policy   = "policy"

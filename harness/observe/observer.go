@@ -84,7 +84,7 @@ func (p *pass) unread(what string, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.o.Unread = append(p.o.Unread, Unread{What: what, Reason: err.Error()})
+	p.o.Unread = append(p.o.Unread, Unread{What: what, Reason: withRule(what, err)})
 }
 
 // each runs the reads side by side and waits for all of them.

@@ -22,7 +22,7 @@ var monitorsAccepted = Check{
 	Title:   "Every monitor is selected, accepted and loaded with its TLS settings",
 	Profile: ProfileSetup,
 	Level:   reports.Core,
-	Reads: []string{"the Prometheus ", "namespaces", "service monitors", "pod monitors", "probe objects", "scrape configs", "events",
+	Reads: []string{"the Prometheus ", "namespaces", "pods", "service monitors", "pod monitors", "probe objects", "scrape configs", "events",
 		"the configuration of ", "the scrape pools of "},
 	Assess: func(o *subject, f *finding) {
 		if o.Prometheus == nil {

@@ -80,16 +80,16 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 	case proven == 0:
 		f.unclear("the proxy of %s saw serial %q from %s, which was not in its file when that was read", podName(e), last.Serial, r.Pod)
 	default:
-		f.saw(sourceLog, podName(e), "%d scrapes by %s: %s, %s, serial %s, which its file %s", requests, r.Pod, last.TLS, identity, last.Serial, had(o))
+		f.saw(sourceLog, podName(e), "%d scrapes by %s: %s, %s, serial %s%s", requests, r.Pod, last.TLS, identity, last.Serial, had(o))
 	}
 }
 
 // had says what is known of a serial in Prometheus' file.
 func had(o *subject) string {
 	if o.May(cluster.Exec) {
-		return "had"
+		return ", which its file had"
 	}
-	return "was not asked for"
+	return "; its file was not looked at"
 }
 
 // knownSerials are those of the certificates that a replica was seen to have.

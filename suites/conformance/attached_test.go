@@ -1,0 +1,150 @@
+package conformance
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
+)
+
+// attach looks at a simulated cluster as a guest does.
+func attach(t testing.TB, c *simulated.Cluster) observe.Observation {
+	t.Helper()
+	observer, err := observe.NewObserver(cluster.ReadOnly(c.Config()), "default", "default")
+	require.NoError(t, err)
+	o, err := observer.Attach(t.Context(), observe.Guest{History: 25 * time.Hour, Settle: 3 * time.Second})
+	require.NoError(t, err)
+	return o
+}
+
+// verdicts judges by every check that a guest runs.
+func verdicts(t testing.TB, o observe.Observation) map[string]reports.Check {
+	t.Helper()
+	planned, err := Selection{Attached: true}.Plan(Catalogue())
+	require.NoError(t, err)
+	all := map[string]reports.Check{}
+	for _, p := range planned {
+		if p.Reason == "" {
+			all[p.ID] = sound(t, p.Check, o)
+		}
+	}
+	return all
+}
+
+// withheld are the checks that take a permission which a guest does not have.
+var withheld = []string{"certificates-mounted", "certificate-identity", "traffic-not-intercepted"}
+
+func TestAGoodClusterIsGoodToAGuest(t *testing.T) {
+	c := simulated.New(t, whole(t))
+	o := attach(t, c)
+	assert.Empty(t, o.Unread)
+	for id, r := range verdicts(t, o) {
+		want := reports.Pass
+		for _, w := range withheld {
+			if w == id {
+				want = reports.Skip
+				assert.Contains(t, r.Reason, "that takes -permit=exec")
+			}
+		}
+		assert.Equal(t, want, r.Verdict, "%s: %s", id, r.Reason)
+	}
+	assert.Empty(t, c.Changes(), "nothing but reads was sent")
+}
+
+// neededBy are the checks that need what a rule gives.
+func neededBy(r observe.Rule) map[string]bool {
+	needed := map[string]bool{}
+	for _, c := range Catalogue() {
+		for _, what := range c.Reads {
+			for _, given := range r.Gives {
+				if strings.HasPrefix(given, what) {
+					needed[c.ID] = true
+				}
+			}
+		}
+	}
+	return needed
+}
+
+func TestWithoutARuleExactlyTheChecksThatNeedItAreOpen(t *testing.T) {
+	for _, rule := range observe.Rules() {
+		t.Run(rule.String(), func(t *testing.T) {
+			c := simulated.New(t, whole(t))
+			c.NoTelemetry = rule.Resource == "pods/log" // else no log is read
+			all := verdicts(t, attach(t, c))
+			c.Forbidden = func(r observe.Rule) bool {
+				return r.Verb == rule.Verb && r.Group == rule.Group && r.Resource == rule.Resource && (rule.Name == "" || r.Name == rule.Name)
+			}
+			without := attach(t, c)
+			require.NotEmpty(t, without.Unread)
+			needed := neededBy(rule)
+			for id, r := range verdicts(t, without) {
+				if !needed[id] {
+					assert.Equal(t, all[id].Verdict, r.Verdict, "%s: %s", id, r.Reason)
+					continue
+				}
+				assert.Equal(t, reports.Inconclusive, r.Verdict, "%s: %s", id, r.Reason)
+				assert.Contains(t, r.Reason, "the missing rule: "+rule.String(), id)
+			}
+		})
+	}
+}
+
+func TestEveryRuleIsNeededOrExplainsAFailure(t *testing.T) {
+	// What these give is what a failed check is explained by.
+	explain := []string{"deployments.apps", "statefulsets.apps", "peerauthentications", "authorizationpolicies", "destinationrules", "sidecars", "mutatingwebhookconfigurations"}
+	for _, rule := range observe.Rules() {
+		explains := slices.ContainsFunc(explain, func(e string) bool { return strings.Contains(rule.String(), e) })
+		assert.True(t, explains || len(neededBy(rule)) > 0, "nobody needs %s", rule)
+	}
+}
+
+// The manifest and the table say the same, and neither more nor less.
+func TestTheManifestGrantsExactlyTheRules(t *testing.T) {
+	objects, err := manifests.Read(manifests.Certify)
+	require.NoError(t, err)
+	var granted, wanted []string
+	for _, u := range objects {
+		var role rbacv1.ClusterRole
+		if u.GetKind() != "ClusterRole" {
+			continue
+		}
+		require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &role))
+		for _, r := range role.Rules {
+			assert.NotContains(t, r.Verbs, "*")
+			assert.Empty(t, r.NonResourceURLs)
+			for _, group := range r.APIGroups {
+				for _, resource := range r.Resources {
+					for _, verb := range r.Verbs {
+						for _, name := range append(r.ResourceNames, "")[:max(1, len(r.ResourceNames))] {
+							granted = append(granted, observe.Rule{Verb: verb, Group: group, Resource: resource, Name: name}.String())
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, r := range observe.Rules() {
+		wanted = append(wanted, r.String())
+	}
+	assert.ElementsMatch(t, wanted, granted)
+}
+
+func TestWhomATargetServedIsReadFromItsLogWhereItDoesNotCount(t *testing.T) {
+	c := simulated.New(t, whole(t))
+	c.NoTelemetry = true
+	r := mutualTLSOnTheWire.Judge(attach(t, c))
+	assert.Equal(t, reports.Pass, r.Verdict, r.Reason)
+	assert.Contains(t, r.Evidence[0].Text+r.Evidence[len(r.Evidence)-1].Text, "its file was not looked at")
+}
