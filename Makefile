@@ -121,6 +121,10 @@ images: ## Build the node image from packages, ahead of a run
 test: ## Run everything that needs no cluster
 	go test ./...
 
+.PHONY: bench
+bench: ## Look at ten thousand targets on a simulated cluster: seconds and peak heap
+	@go test ./suites/conformance -run '^$$' -bench '^BenchmarkAttach$$' -benchtime 1x
+
 .PHONY: race
 race: ## The same under the race detector
 	go test -race ./...

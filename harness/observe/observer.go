@@ -116,6 +116,9 @@ func (o *Observer) Observe(ctx context.Context) (Observation, error) {
 	return p.o, ctx.Err()
 }
 
+// prometheusLabel is by what the Operator marks the pods of a Prometheus.
+const prometheusLabel = "operator.prometheus.io/name"
+
 // Replicas lists the pods of the Prometheus under test, by name.
 func Replicas(o Observation) []corev1.Pod {
 	var pods []corev1.Pod
@@ -123,7 +126,7 @@ func Replicas(o Observation) []corev1.Pod {
 		return nil
 	}
 	for _, p := range o.Pods {
-		if p.Namespace == o.Prometheus.Namespace && p.Labels["operator.prometheus.io/name"] == o.Prometheus.Name {
+		if p.Namespace == o.Prometheus.Namespace && p.Labels[prometheusLabel] == o.Prometheus.Name {
 			pods = append(pods, p)
 		}
 	}

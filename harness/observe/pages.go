@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,6 +56,7 @@ func (p *pass) listOnce(ctx context.Context, into k8s.ObjectList, opts []resourc
 		err := p.client.Resources().GetControllerRuntimeClient().List(ctx, page, &client.ListOptions{Raw: &raw, Limit: pageSize, Continue: next})
 		if err == nil {
 			err = meta.EachListItem(page, dropBookkeeping)
+			p.slim(page)
 		}
 		if err != nil {
 			return err
@@ -62,6 +64,34 @@ func (p *pass) listOnce(ctx context.Context, into k8s.ObjectList, opts []resourc
 		all.Set(reflect.AppendSlice(all, itemsOf(page)))
 		if next = page.GetContinue(); next == "" {
 			return nil
+		}
+	}
+}
+
+// slim drops what nobody asks of the pods of a subject that is not ours, which may be
+// ten thousand. Those of Prometheus are kept whole.
+func (p *pass) slim(page runtime.Object) {
+	pods, ok := page.(*corev1.PodList)
+	if !ok || p.o.Attached == nil {
+		return
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.Namespace == p.namespace && pod.Labels[prometheusLabel] == p.prometheus {
+			continue
+		}
+		pod.Spec.Volumes, pod.Spec.Tolerations, pod.Spec.Affinity, pod.Status.Conditions = nil, nil, nil, nil
+		delete(pod.Annotations, statusAnnotation)
+		for _, all := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+			for j := range all {
+				c := all[j]
+				all[j] = corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Ports, RestartPolicy: c.RestartPolicy, SecurityContext: c.SecurityContext}
+			}
+		}
+		for _, all := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+			for j := range all {
+				all[j].VolumeMounts, all[j].AllocatedResources, all[j].Resources, all[j].User = nil, nil, nil, nil
+			}
 		}
 	}
 }

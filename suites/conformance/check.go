@@ -80,17 +80,21 @@ func Profiles() []string {
 //
 // If a whole collection could not be read, nothing is judged at all: what follows
 // from an empty list would be wrong.
-func (c Check) Judge(o observe.Observation) reports.Check {
+func (c Check) Judge(o observe.Observation) reports.Check { return c.judge(&subject{Observation: o}) }
+
+// judge is Judge of an observation that other checks judge as well: what was looked up
+// in it for one serves the next.
+func (c Check) judge(s *subject) reports.Check {
 	var f finding
 	blind := false
-	for _, u := range o.Unread {
+	for _, u := range s.Unread {
 		if slices.ContainsFunc(c.Reads, func(r string) bool { return strings.HasPrefix(u.What, r) }) {
 			f.unclear("%s could not be read: %s", u.What, u.Reason)
 			blind = blind || slices.ContainsFunc(collections, func(r string) bool { return strings.HasPrefix(u.What, r) })
 		}
 	}
 	if !blind {
-		c.Assess(&subject{Observation: o}, &f)
+		c.Assess(s, &f)
 	}
 	result := reports.Check{ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level, Evidence: f.shown()}
 	switch {
@@ -113,10 +117,14 @@ func (c Check) Judge(o observe.Observation) reports.Check {
 // Verdict judges an observation and, unless the check passes, explains it: the one
 // way from what was seen to what a report says.
 func (c Check) Verdict(o observe.Observation) reports.Check {
+	return c.verdict(&subject{Observation: o})
+}
+
+func (c Check) verdict(s *subject) reports.Check {
 	start := time.Now()
-	result := c.Judge(o)
+	result := c.judge(s)
 	if result.Verdict == reports.Fail || result.Verdict == reports.Inconclusive {
-		result.Causes = diagnosis.Diagnose(o, []reports.Check{result})[c.ID]
+		result.Causes = diagnosis.Diagnose(s.Observation, []reports.Check{result})[c.ID]
 	}
 	result.DurationSeconds = time.Since(start).Seconds()
 	return result

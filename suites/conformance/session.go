@@ -17,7 +17,8 @@ type Session struct {
 	planned     []Planned
 	observer    *observe.Observer
 	observation observe.Observation
-	failed      error // why there is nothing to judge
+	subject     *subject // the observation with what was looked up in it; made anew with each look
+	failed      error    // why there is nothing to judge
 }
 
 // NewSession plans a run. The error is the user's.
@@ -105,7 +106,7 @@ func (s *Session) judge(p Planned) reports.Check {
 		result.Verdict, result.Reason = reports.Inconclusive, "the subject could not be observed: "+s.failed.Error()
 		return result
 	}
-	return p.Verdict(s.observation)
+	return p.verdict(s.subject)
 }
 
 // runs reports whether a check runs.
@@ -116,14 +117,15 @@ func (s *Session) runs(c Check) bool {
 // describe fills in what the report says of the subject, and its timeline.
 func (s *Session) describe() {
 	o := s.observation
-	subject := &s.run.Report.Subject
-	subject.Kubernetes, subject.Istio, subject.DataPlane, subject.Operator = o.Versions.Kubernetes, o.Versions.Istio, o.Versions.DataPlane, o.Versions.Operator
-	subject.TrustDomain = o.TrustDomain
+	s.subject = &subject{Observation: o}
+	told := &s.run.Report.Subject
+	told.Kubernetes, told.Istio, told.DataPlane, told.Operator = o.Versions.Kubernetes, o.Versions.Istio, o.Versions.DataPlane, o.Versions.Operator
+	told.TrustDomain = o.TrustDomain
 	if len(o.Replicas) > 0 {
-		subject.Prometheus = o.Replicas[0].Version
+		told.Prometheus = o.Replicas[0].Version
 	}
 	if s.run.Stack != nil && o.Attached == nil {
-		subject.ImageSource = string(s.run.Stack.Source)
+		told.ImageSource = string(s.run.Stack.Source)
 	}
 	s.run.Report.APIRequests = o.Requests
 	s.run.Report.Timeline, s.run.Report.Tracks = Timeline(o), Tracks(o)
