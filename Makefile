@@ -88,6 +88,10 @@ clean: build ## Remove every cluster that any run left
 certify: build ## Judge a cluster by reading alone (CONTEXT= PROM=)
 	@exec $(BINARY) -mode=attach $(GUEST) $(OPTIONS)
 
+.PHONY: doctor
+doctor: build ## Say what would make that worth little, and judge nothing (CONTEXT= PROM=)
+	@exec $(BINARY) -mode=doctor $(GUEST) $(OPTIONS)
+
 ##@ The suite itself
 
 .PHONY: faults

@@ -86,7 +86,7 @@ func (p *pass) readObjects(ctx context.Context) {
 	o.PeerAuthentications, o.AuthorizationPolicies = peers.Items, authorizations.Items
 	o.DestinationRules, o.Sidecars = rules.Items, sidecars.Items
 	for _, s := range sets.Items {
-		if s.Namespace == p.namespace && s.Labels[prometheusLabel] == p.prometheus {
+		if s.Namespace == p.namespace && s.Labels[PrometheusLabel] == p.prometheus {
 			o.StatefulSets = append(o.StatefulSets, s)
 		}
 	}

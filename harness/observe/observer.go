@@ -116,8 +116,8 @@ func (o *Observer) Observe(ctx context.Context) (Observation, error) {
 	return p.o, ctx.Err()
 }
 
-// prometheusLabel is by what the Operator marks the pods of a Prometheus.
-const prometheusLabel = "operator.prometheus.io/name"
+// PrometheusLabel is by what the Operator marks the pods of a Prometheus.
+const PrometheusLabel = "operator.prometheus.io/name"
 
 // Replicas lists the pods of the Prometheus under test, by name.
 func Replicas(o Observation) []corev1.Pod {
@@ -126,7 +126,7 @@ func Replicas(o Observation) []corev1.Pod {
 		return nil
 	}
 	for _, p := range o.Pods {
-		if p.Namespace == o.Prometheus.Namespace && p.Labels[prometheusLabel] == o.Prometheus.Name {
+		if p.Namespace == o.Prometheus.Namespace && p.Labels[PrometheusLabel] == o.Prometheus.Name {
 			pods = append(pods, p)
 		}
 	}

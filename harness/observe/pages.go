@@ -77,7 +77,7 @@ func (p *pass) slim(page runtime.Object) {
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if pod.Namespace == p.namespace && pod.Labels[prometheusLabel] == p.prometheus {
+		if pod.Namespace == p.namespace && pod.Labels[PrometheusLabel] == p.prometheus {
 			continue
 		}
 		pod.Spec.Volumes, pod.Spec.Tolerations, pod.Spec.Affinity, pod.Status.Conditions = nil, nil, nil, nil

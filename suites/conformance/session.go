@@ -23,7 +23,7 @@ type Session struct {
 
 // NewSession plans a run. The error is the user's.
 func NewSession(r *run.Run) (*Session, error) {
-	selection := Selection{Check: r.Select, Profiles: r.Profiles, Labels: r.Labels, Skip: r.Skip}
+	selection := Selection{Check: r.Select, Profiles: r.Profiles, Labels: r.Labels, Skip: r.ChecksToSkip()}
 	if slices.Equal(r.Profiles, []string{"all"}) {
 		selection.Profiles = Profiles()
 	}
@@ -34,7 +34,7 @@ func NewSession(r *run.Run) (*Session, error) {
 			return nil, err
 		}
 	}
-	selection.Attached = r.Mode == run.Attach || s.observation.Attached != nil
+	selection.Attached = r.Mode == run.Attach || r.Mode == run.Doctor || s.observation.Attached != nil
 	for _, l := range r.Levels {
 		selection.Levels = append(selection.Levels, reports.Level(l))
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
+	"os"
 	"strings"
 	"time"
 
@@ -13,6 +15,8 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/preflight"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
 // Guest is a run's way into a cluster that is not ours.
@@ -116,7 +120,56 @@ func choose(found []types.NamespacedName, namespace, name string) (types.Namespa
 
 // openGuest is the set-up of a run in a cluster that is not ours: nothing is made.
 func (r *Run) openGuest() error {
-	return r.phase("open", func(context.Context) (string, error) {
+	if err := r.phase("open", func(context.Context) (string, error) {
 		return "Prometheus " + r.Guest.Prometheus.String(), r.Guest.missing
+	}); err != nil {
+		return err
+	}
+	return r.phase("preflight", func(ctx context.Context) (string, error) {
+		results, err := r.preflight(ctx)
+		for _, result := range results {
+			if result.State != preflight.OK {
+				r.Terminal.Note(line(result))
+			}
+		}
+		if failed := preflight.Failed(results); err == nil && failed != "" {
+			err = errors.New(failed)
+		}
+		return fmt.Sprintf("%d looks", len(results)), err
 	})
+}
+
+func (r *Run) preflight(ctx context.Context) ([]preflight.Result, error) {
+	return preflight.Run(ctx, preflight.Subject{Config: r.Guest.Config, Prometheus: r.Guest.Prometheus}, r.Skip)
+}
+
+func line(r preflight.Result) string { return fmt.Sprintf("%-4s %s: %s", r.State, r.Name, r.Text) }
+
+// doctor only looks, and says what it found. Its code is that of a set-up that failed
+// if anything would make a run worthless.
+func (r *Run) doctor() int {
+	err := r.Guest.missing
+	var results []preflight.Result
+	if err == nil {
+		results, err = r.preflight(r.ctx)
+	}
+	for _, result := range results {
+		fmt.Println(line(result))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if err != nil || preflight.Failed(results) != "" {
+		return int(reports.ExitSetupFailed)
+	}
+	return int(reports.ExitConformant)
+}
+
+// ChecksToSkip are those of the skip list that are no looks of the preflight.
+func (c Config) ChecksToSkip() map[string]string {
+	skip := maps.Clone(c.Skip)
+	for _, name := range preflight.Names() {
+		delete(skip, name)
+	}
+	return skip
 }

@@ -41,9 +41,11 @@ const (
 	Verify Mode = "verify"
 	// Attach judges a cluster that is not ours, by reading alone.
 	Attach Mode = "attach"
+	// Doctor looks for what would make Attach worth little.
+	Doctor Mode = "doctor"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor}
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -102,9 +104,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare, verify or attach", func(s string) error {
+	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare, verify, attach or doctor", func(s string) error {
 		if !slices.Contains(modes, Mode(s)) {
-			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare, verify or attach")
+			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare, verify, attach or doctor")
 		}
 		c.Mode = Mode(s)
 		return nil

@@ -103,7 +103,7 @@ func TestMistakesOfUsage(t *testing.T) {
 		"an unknown flag":           {"", []string{"-bogus"}, []string{"-bogus", "make help"}},
 		"a flag without its value":  {"", []string{"-mode"}, []string{"-mode", "make help"}},
 		"a positional argument":     {"", []string{"-mode=e2e", "now"}, []string{`unexpected argument "now"`, "-name=value"}},
-		"a mode that is none":       {"", []string{"-mode=test"}, []string{`"test"`, "-mode", "e2e, up, check, down, clean, explain, compare, verify or attach"}},
+		"a mode that is none":       {"", []string{"-mode=test"}, []string{`"test"`, "-mode", "e2e, up, check, down, clean, explain, compare, verify, attach or doctor"}},
 		"a source that is none":     {"", []string{"-images=docker"}, []string{`"docker"`, "registry, packages or auto"}},
 		"a cluster of another name": {"", []string{"-cluster=kind"}, []string{`"kind"`, "must begin with mtls-scrape-"}},
 		"a cluster that is a path":  {"", []string{"-cluster=mtls-scrape-x/../../../root"}, []string{"lower-case letters, digits"}},

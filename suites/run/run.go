@@ -116,10 +116,13 @@ func Main(m *testing.M, s Suite) int {
 		r.Terminal.Summary(*r.Report, r.Observation)
 		return int(r.Report.ExitCode)
 	}
-	if r.Mode == Attach {
+	if r.Mode == Attach || r.Mode == Doctor {
 		if err := r.guest(); err != nil {
 			return usage(err)
 		}
+	}
+	if r.Mode == Doctor {
+		return r.doctor()
 	}
 	return r.execute(m)
 }
@@ -141,7 +144,7 @@ func mustSet(name, value string) {
 func newRun(c Config, s Suite) *Run {
 	now := time.Now()
 	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
-	if c.Cluster == "" && c.Mode != Attach {
+	if c.Cluster == "" && c.Mode != Attach && c.Mode != Doctor {
 		c.Cluster = cluster.Prefix + id
 	}
 	r := &Run{

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -168,6 +169,10 @@ func (c *Cluster) object(w http.ResponseWriter, r *http.Request, a address) {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("%s %q not found", a.resource, a.name))
 		return
 	}
+	if items, ok = selected(items, a.namespace, r.URL.Query().Get("labelSelector")); !ok {
+		refuse(w, http.StatusBadRequest, "the label selector cannot be read")
+		return
+	}
 	page := x.list.DeepCopyObject()
 	from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 	to := items.Len()
@@ -183,6 +188,25 @@ func (c *Cluster) object(w http.ResponseWriter, r *http.Request, a address) {
 	}
 	page.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Group: x.group, Version: x.version, Kind: x.kind + "List"})
 	encode(w, r, page)
+}
+
+// selected are those of a slice of objects that are in a namespace and have labels.
+func selected(items reflect.Value, namespace, labelSelector string) (reflect.Value, bool) {
+	selector, err := labels.Parse(labelSelector)
+	if err != nil {
+		return items, false
+	}
+	if namespace == "" && selector.Empty() {
+		return items, true
+	}
+	some := reflect.MakeSlice(items.Type(), 0, 0)
+	for i := range items.Len() {
+		m, ok := items.Index(i).Addr().Interface().(metav1.Object)
+		if ok && (namespace == "" || m.GetNamespace() == namespace) && selector.Matches(labels.Set(m.GetLabels())) {
+			some = reflect.Append(some, items.Index(i))
+		}
+	}
+	return some, true
 }
 
 // encode answers in the form that is asked for, as an API server does.

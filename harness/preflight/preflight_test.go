@@ -1,0 +1,70 @@
+package preflight
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
+)
+
+func TestWhatIsKnownAgainstVersionsIsToldWithItsReference(t *testing.T) {
+	for name, c := range map[string]struct {
+		prometheus, mesh string
+		references       []string
+	}{
+		"the newest":                 {"3.16.0", "1.31.0", nil},
+		"an old Prometheus":          {"2.26.0", "1.31.0", []string{"prometheus/prometheus#9068"}},
+		"one that panics":            {"3.5.0", "1.31.0", []string{"prometheus/prometheus#16622"}},
+		"one that stops":             {"3.12.0", "1.31.0", []string{"prometheus/common#908"}},
+		"the first that does not":    {"3.13.0", "1.31.0", nil},
+		"an old Istio":               {"3.16.0", "1.9.3-distroless", []string{"istio/istio#31726"}},
+		"the first that is readable": {"3.16.0", "1.9.4", nil},
+		"both":                       {"2.30.9", "1.22.1", []string{"prometheus/prometheus#9068", "istio/istio#53118"}},
+		"a version that is none":     {"main", "sha256:0", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := knownBad(c.prometheus, c.mesh)
+			require.Len(t, found, len(c.references))
+			for i, r := range c.references {
+				assert.Contains(t, found[i], r)
+			}
+		})
+	}
+}
+
+func TestAClockMayBeOffByAsMuchAsDoesNotMatter(t *testing.T) {
+	for off, want := range map[time.Duration]State{0: OK, skewLimit: OK, -skewLimit: OK, skewLimit + 1: Fail, -time.Hour: Fail} {
+		state, text := skew(off)
+		assert.Equal(t, want, state, text)
+	}
+}
+
+func TestEachLookIsNamedInItsResultAndCanBeSkipped(t *testing.T) {
+	o := recorded.Load(recorded.Good)
+	c := simulated.New(t, o)
+	s := Subject{Config: c.Config(), Prometheus: types.NamespacedName{Namespace: "default", Name: "default"}}
+	results, err := Run(t.Context(), s, map[string]string{"preflight-permissions": "its user is cluster-admin"})
+	require.NoError(t, err)
+	states := map[string]State{}
+	for _, r := range results {
+		states[r.Name] = r.State
+		assert.NotEmpty(t, r.Text, r.Name)
+	}
+	assert.Equal(t, map[string]State{
+		"preflight-clock": OK, "preflight-permissions": Skip, "preflight-prometheus": OK, "preflight-versions": OK,
+		"preflight-leftovers": Warn, // the recorded cluster is the suite's own
+	}, states)
+	assert.Empty(t, Failed(results))
+}
+
+func TestAPrometheusThatIsNotThereFails(t *testing.T) {
+	c := simulated.New(t, recorded.Load(recorded.Good))
+	results, err := Run(t.Context(), Subject{Config: c.Config(), Prometheus: types.NamespacedName{Namespace: "shop", Name: "x"}}, nil)
+	require.NoError(t, err)
+	assert.Contains(t, Failed(results), "preflight-prometheus: no pod of Prometheus shop/x was found (-skip=preflight-prometheus=why goes on without)")
+}
