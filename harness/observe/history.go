@@ -211,5 +211,5 @@ func earliest(all []Renewal) []Renewal {
 		}
 		return a.After.Compare(b.After)
 	})
-	return slices.CompactFunc(all, func(a, b Renewal) bool { return a.Pod == b.Pod && b.After.Before(a.Before) })
+	return slices.CompactFunc(all, func(a, b Renewal) bool { return a.Pod == b.Pod && a.After.Before(b.Before) && b.After.Before(a.Before) })
 }

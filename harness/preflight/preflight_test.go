@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
 )
@@ -67,4 +69,19 @@ func TestAPrometheusThatIsNotThereFails(t *testing.T) {
 	results, err := Run(t.Context(), Subject{Config: c.Config(), Prometheus: types.NamespacedName{Namespace: "shop", Name: "x"}}, nil)
 	require.NoError(t, err)
 	assert.Contains(t, Failed(results), "preflight-prometheus: no pod of Prometheus shop/x was found (-skip=preflight-prometheus=why goes on without)")
+}
+
+func TestWhatIsNotGrantedIsNamed(t *testing.T) {
+	c := simulated.New(t, recorded.Load(recorded.Good))
+	s := Subject{Config: cluster.ReadOnly(c.Config()), Prometheus: types.NamespacedName{Namespace: "default", Name: "default"}}
+	state := func() Result {
+		results, err := Run(t.Context(), s, nil)
+		require.NoError(t, err)
+		return results[1]
+	}
+	assert.Equal(t, OK, state().State, state().Text)
+	c.Forbidden = func(r observe.Rule) bool { return r.Resource == "pods/log" }
+	assert.Equal(t, Warn, state().State)
+	assert.Contains(t, state().Text, "get pods/log")
+	assert.Empty(t, c.Changes(), "nothing is stored by asking")
 }

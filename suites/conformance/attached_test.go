@@ -1,6 +1,11 @@
 package conformance
 
 import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -148,4 +153,33 @@ func TestWhomATargetServedIsReadFromItsLogWhereItDoesNotCount(t *testing.T) {
 	r := mutualTLSOnTheWire.Judge(attach(t, c))
 	assert.Equal(t, reports.Pass, r.Verdict, r.Reason)
 	assert.Contains(t, r.Evidence[0].Text+r.Evidence[len(r.Evidence)-1].Text, "its file was not looked at")
+}
+
+// The whole life of a guest's run, by the binary that a user starts.
+func TestAGuestsRunFromItsBeginningToItsEnd(t *testing.T) {
+	c := simulated.New(t, whole(t))
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: prod, contexts: [{name: prod, context: {cluster: c}}], clusters: [{name: c, cluster: {server: %q}}]}`, c.Config().Host), 0o600))
+	for mode, says := range map[string]string{"attach": "0 failed", "doctor": "preflight-permissions"} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-mode="+mode, "-kubeconfig="+kubeconfig, "-context=prod", "-prom=default/default", "-settle=3s", "-out=out", "-cache=cache", "-skip=certificate-identity=because")
+		cmd.Dir = dir
+		printed, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", printed)
+		assert.Contains(t, string(printed), says)
+	}
+	assert.Empty(t, c.Changes(), "nothing but reads was sent")
+	content, err := os.ReadFile(filepath.Join(dir, "out", "latest", "report.json"))
+	require.NoError(t, err)
+	var report reports.Report
+	require.NoError(t, json.Unmarshal(content, &report))
+	assert.NoError(t, report.Validate())
+	assert.Len(t, report.Checks, 11)
+
+	// Judged again, without the cluster.
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-mode=explain", "-observation=out/latest/observations/conformance.json", "-out=out", "-cache=cache")
+	cmd.Dir = dir
+	printed, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", printed)
+	assert.Contains(t, string(printed), "8 passed, 0 failed")
 }

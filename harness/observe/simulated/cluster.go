@@ -10,12 +10,15 @@ package simulated
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -64,6 +67,10 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.Before != nil && c.Before(w, r) {
 		return
 	}
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews") {
+		c.review(w, r)
+		return
+	}
 	if r.Method != http.MethodGet {
 		c.mu.Lock()
 		c.changes = append(c.changes, r.Method+" "+r.URL.Path)
@@ -91,6 +98,24 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.object(w, r, a)
 	}
+}
+
+// review says what whoever asks may do. Nothing is stored by it.
+func (c *Cluster) review(w http.ResponseWriter, r *http.Request) {
+	var review authorizationv1.SelfSubjectAccessReview
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		_, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, nil, &review)
+	}
+	if err != nil || review.Spec.ResourceAttributes == nil {
+		refuse(w, http.StatusBadRequest, "the review cannot be read")
+		return
+	}
+	a := review.Spec.ResourceAttributes
+	rule := observe.Rule{Verb: a.Verb, Group: a.Group, Resource: strings.TrimSuffix(a.Resource+"/"+a.Subresource, "/")}
+	review.Status.Allowed = c.Forbidden == nil || !c.Forbidden(rule)
+	review.SetGroupVersionKind(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"))
+	encode(w, r, &review)
 }
 
 // address is what a path of the API names.
