@@ -128,7 +128,7 @@ help: ## Show this help
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
-		PARALLEL 'how many faults to try at a time (12)' \
+		PARALLEL 'how many faults to try at a time (6)' \
 		RECORD  'folder for recordings of what was observed of faults' \
 		MODE    'of faults: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
