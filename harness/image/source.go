@@ -9,6 +9,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,11 +20,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 )
 
 // Source is where the images of a run come from.
@@ -58,27 +61,38 @@ func Choose(ctx context.Context, wanted Source, transport http.RoundTripper) (ch
 	probe := Find("pause")
 	ctx, cancel := context.WithTimeout(ctx, registryProbe)
 	defer cancel()
-	if _, err := resolve(ctx, probe.Reference, transport); err != nil {
-		return Packages, fmt.Sprintf("no registry answered for %s", probe.Reference)
+	_, err := resolve(ctx, probe.Reference, transport)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return Packages, fmt.Sprintf("asked for %s, %s %s", refusal.Image, refusal.Registry, refusal.What)
+	case err != nil:
+		return Packages, err.Error()
 	}
 	return Registry, "the registry answered for " + probe.Reference
 }
 
-// resolve asks a registry for the digest behind a tag.
+// resolve asks a registry for the digest behind a reference. The error of one that
+// does not give it is a [Refusal].
 func resolve(ctx context.Context, reference string, transport http.RoundTripper) (string, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
 		return "", err
 	}
+	d, err := remote.Head(ref, options(ctx, transport)...)
+	if err != nil {
+		return "", refused(ref, transport, err)
+	}
+	return d.Digest.String(), nil
+}
+
+// options are the client's for one question.
+func options(ctx context.Context, transport http.RoundTripper) []remote.Option {
 	opts := []remote.Option{remote.WithContext(ctx)}
 	if transport != nil {
 		opts = append(opts, remote.WithTransport(transport))
 	}
-	d, err := remote.Head(ref, opts...)
-	if err != nil {
-		return "", fmt.Errorf("asking the registry for %s: %w", reference, err)
-	}
-	return d.Digest.String(), nil
+	return opts
 }
 
 // References gives the reference to use for every image that is pulled at run
@@ -94,10 +108,11 @@ func PackagesReferences() References {
 	return refs
 }
 
-// RegistryReferences pins every image to a digest. A digest that the catalogue
-// does not know is asked for once and kept in lockFile, so that later runs use
-// the very same image even if upstream moves the tag. An image that is given takes
-// the place of the catalogue's of the same name.
+// RegistryReferences pins every image to a digest. What lockFile says wins, so that
+// a mirror may hold images that somebody built anew; what neither it nor the
+// catalogue knows is asked for once and kept there, so that later runs use the very
+// same image even if upstream moves the tag. An image that is given takes the place
+// of the catalogue's of the same name. The error is a [Refusal], or the lock's.
 func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper, instead ...Image) (References, error) {
 	lock, err := readLock(lockFile)
 	if err != nil {
@@ -117,13 +132,10 @@ func RegistryReferences(ctx context.Context, lockFile string, transport http.Rou
 			refs[i.Name] = i.Reference
 			continue
 		}
-		digest := i.Digest
-		if digest == "" {
-			digest = lock[i.Reference]
-		}
+		digest := cmp.Or(lock[i.Reference], i.Digest)
 		if digest == "" {
 			if digest, err = resolve(ctx, i.Reference, transport); err != nil {
-				return nil, fmt.Errorf("%w (use IMAGES=packages where no registry is in reach)", err)
+				return nil, err
 			}
 			lock[i.Reference], changed = digest, true
 		}
@@ -135,6 +147,74 @@ func RegistryReferences(ctx context.Context, lockFile string, transport http.Rou
 		}
 	}
 	return refs, nil
+}
+
+// Check asks the registries for every image that is pinned to a digest, before a
+// cluster is made whose pods would wait for it in vain. Of an image whose tag has
+// another digest the error says so; else it is a [Refusal].
+func (r References) Check(ctx context.Context, transport http.RoundTripper) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelQuestions)
+	for _, short := range slices.Sorted(maps.Keys(r)) {
+		tagged, digest, pinned := strings.Cut(r[short], "@")
+		if !pinned {
+			continue
+		}
+		g.Go(func() error {
+			_, err := resolve(ctx, r[short], transport)
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || refusal.status() != http.StatusNotFound {
+				return err
+			}
+			if other, tagErr := resolve(ctx, tagged, transport); tagErr == nil && other != digest {
+				refusal.What = "has another image under that tag, with the digest " + other
+				refusal.Next = "copy the very image there; if the other is meant, write its digest with `images lock` and give the file with LOCK"
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// parallelQuestions is how many questions registries get at a time: enough that
+// their answers take no longer than the slowest few, too few to be held for abuse.
+const parallelQuestions = 4
+
+// Lock writes the digests that a registry has now into a file that later runs can
+// be given, also those that the catalogue knows. The error is a [Refusal].
+func Lock(ctx context.Context, file string, transport http.RoundTripper) error {
+	lock := map[string]string{}
+	for _, i := range Pulled() {
+		digest, err := resolve(ctx, i.Reference, transport)
+		if err != nil {
+			return err
+		}
+		lock[i.Reference] = digest
+	}
+	return writeLock(file, lock)
+}
+
+// Pulled are the images of the catalogue that a run in registry mode pulls.
+func Pulled() []Image {
+	return slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place != host && i.Place != pod })
+}
+
+// FromPackages reports whether an image was made from packages by this project,
+// whatever registry it lies in, as its label says. The error is a [Refusal].
+func FromPackages(ctx context.Context, reference string, transport http.RoundTripper) (bool, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return false, err
+	}
+	img, err := remote.Image(ref, append(options(ctx, transport), remote.WithPlatform(platform))...)
+	if err != nil {
+		return false, refused(ref, transport, err)
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		return false, refused(ref, transport, err)
+	}
+	return file.Config.Labels[vendorLabel] == vendor, nil
 }
 
 func readLock(path string) (map[string]string, error) {
