@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # Options, each empty or as documented under `make help`.
 IMAGES  ?=
+MIRROR  ?=
+LOCK    ?=
 KEEP    ?=
 CLUSTER ?=
 CACHE   ?=
@@ -31,7 +33,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 BINARY  := bin/conformance
 LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Commit=$(COMMIT)
 
-OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
+OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $(if $(LOCK),-lock=$(LOCK)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
@@ -98,6 +100,8 @@ help: ## Show this help
 	@printf '\n%s\n' 'Options, as in `make e2e IMAGES=packages KEEP=1`'
 	@printf '  %-10s %s\n' \
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
+		MIRROR  'registry to pull every image through: host:port, or https://host:port' \
+		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		KEEP    'leave the cluster when the run ends' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
