@@ -23,18 +23,17 @@ func TestListPrintsTheCatalogue(t *testing.T) {
 }
 
 func TestWrongUsageIsToldInOneLine(t *testing.T) {
-	for name, c := range map[string]struct {
-		args []string
-		says string
-	}{
-		"no command":         {nil, "usage: images list|build\n"},
-		"too many arguments": {[]string{"build", "node"}, "usage: images list|build\n"},
-		"unknown command":    {[]string{"prune"}, "unknown command \"prune\": use list or build\n"},
+	for name, args := range map[string][]string{
+		"no command":          nil,
+		"too many arguments":  {"build", "node"},
+		"too many addresses":  {"mirror", "127.0.0.1:0", "127.0.0.1:1"},
+		"a lock without name": {"lock"},
+		"unknown command":     {"prune"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			assert.Equal(t, reports.ExitUsage, run(t.Context(), c.args, &stdout, &stderr))
-			assert.Equal(t, c.says, stderr.String())
+			assert.Equal(t, reports.ExitUsage, run(t.Context(), args, &stdout, &stderr))
+			assert.Equal(t, usage+"\n", stderr.String())
 			assert.Empty(t, stdout.String())
 		})
 	}
