@@ -255,6 +255,28 @@ func TestALockHasTheDigestOfEveryImageThatIsPulled(t *testing.T) {
 	assert.NoError(t, refs.Check(t.Context(), m.Transport()))
 }
 
+func TestWhatAMirrorAnswersIsNotKeptAsUpstreams(t *testing.T) {
+	var references []string
+	for _, i := range Pulled() {
+		references = append(references, i.Reference)
+	}
+	m, images := mirrored(t, references...)
+	lock := filepath.Join(t.TempDir(), "images.lock.json")
+	refs, err := RegistryReferences(t.Context(), lock, m.Transport())
+	require.NoError(t, err)
+	pilot := Find("pilot").Reference
+	assert.Equal(t, pilot+"@"+digestOf(t, images[pilot]), refs["pilot"])
+	assert.NoFileExists(t, lock)
+}
+
+func TestOfSeveralImagesThatAreMissingAlwaysTheSameIsNamed(t *testing.T) {
+	m, _ := mirrored(t)
+	refs := References{"b": "quay.io/b:v1@" + another, "a": "quay.io/a:v1@" + another, "c": "quay.io/c:v1@" + another}
+	for range 10 {
+		assert.ErrorContains(t, refs.Check(t.Context(), m.Transport()), "asking for quay.io/a:v1@")
+	}
+}
+
 func TestALockIsNotWrittenOfAMirrorThatLacksAnImage(t *testing.T) {
 	m, _ := mirrored(t, Find("node").Reference)
 	file := filepath.Join(t.TempDir(), "mirror.lock.json")

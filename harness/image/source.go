@@ -111,7 +111,8 @@ func PackagesReferences() References {
 // RegistryReferences pins every image to a digest. What lockFile says wins, so that
 // a mirror may hold images that somebody built anew; what neither it nor the
 // catalogue knows is asked for once and kept there, so that later runs use the very
-// same image even if upstream moves the tag. An image that is given takes the place
+// same image even if upstream moves the tag. What a mirror answers is not kept, as it
+// may not be upstream's. An image that is given takes the place
 // of the catalogue's of the same name. The error is a [Refusal], or the lock's.
 func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper, instead ...Image) (References, error) {
 	lock, err := readLock(lockFile)
@@ -141,7 +142,7 @@ func RegistryReferences(ctx context.Context, lockFile string, transport http.Rou
 		}
 		refs[i.Name] = i.Reference + "@" + digest
 	}
-	if changed {
+	if _, mirrored := transport.(throughMirror); changed && !mirrored {
 		if err := writeLock(lockFile, lock); err != nil {
 			return nil, err
 		}
@@ -150,35 +151,50 @@ func RegistryReferences(ctx context.Context, lockFile string, transport http.Rou
 }
 
 // Check asks the registries for every image that is pinned to a digest, before a
-// cluster is made whose pods would wait for it in vain. Of an image whose tag has
-// another digest the error says so; else it is a [Refusal].
+// cluster is made whose pods would wait for it in vain. The error is a [Refusal] of the
+// first image by name that is not there; where its tag has another digest, it says so.
 func (r References) Check(ctx context.Context, transport http.RoundTripper) error {
-	g, ctx := errgroup.WithContext(ctx)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	names := slices.Sorted(maps.Keys(r))
+	failed := make([]error, len(names))
+	var g errgroup.Group
 	g.SetLimit(parallelQuestions)
-	for _, short := range slices.Sorted(maps.Keys(r)) {
-		tagged, digest, pinned := strings.Cut(r[short], "@")
-		if !pinned {
-			continue
-		}
+	for n, short := range names {
 		g.Go(func() error {
-			_, err := resolve(ctx, r[short], transport)
-			var refusal *Refusal
-			if !errors.As(err, &refusal) || refusal.status() != http.StatusNotFound {
-				return err
-			}
-			if other, tagErr := resolve(ctx, tagged, transport); tagErr == nil && other != digest {
-				refusal.What = "has another image under that tag, with the digest " + other
-				refusal.Next = "copy the very image there; if the other is meant, write its digest with `images lock` and give the file with LOCK"
-			}
-			return err
+			failed[n] = checkPinned(ctx, r[short], transport)
+			return nil
 		})
 	}
-	return g.Wait()
+	_ = g.Wait() // every error has its place above
+	return cmp.Or(failed...)
 }
 
-// parallelQuestions is how many questions registries get at a time: enough that
-// their answers take no longer than the slowest few, too few to be held for abuse.
-const parallelQuestions = 4
+const (
+	// parallelQuestions is how many questions registries get at a time: enough that
+	// their answers take no longer than the slowest few, too few to be held for abuse.
+	parallelQuestions = 4
+	// checkTimeout bounds the answers to all of them, each of which takes less than a
+	// second where a pull of the same image would not take for ever.
+	checkTimeout = 30 * time.Second
+)
+
+func checkPinned(ctx context.Context, reference string, transport http.RoundTripper) error {
+	tagged, digest, pinned := strings.Cut(reference, "@")
+	if !pinned {
+		return nil
+	}
+	_, err := resolve(ctx, reference, transport)
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.status() != http.StatusNotFound {
+		return err
+	}
+	if other, tagErr := resolve(ctx, tagged, transport); tagErr == nil && other != digest {
+		refusal.What = "has another image under that tag, with the digest " + other
+		refusal.Next = "copy the very image there; if the other is meant, write its digest with `images lock` and give the file with LOCK"
+	}
+	return err
+}
 
 // Lock writes the digests that a registry has now into a file that later runs can
 // be given, also those that the catalogue knows. The error is a [Refusal].
