@@ -94,6 +94,14 @@ lint: ## Check formatting and run the linters that are installed
 build: ## Build the test binary, bin/conformance
 	@go test -c -ldflags '$(LDFLAGS)' -o $(BINARY) ./suites/conformance
 
+.PHONY: dist
+dist: ## Build the test binary for every system, with checksums, into dist
+	@mkdir -p dist
+	@for system in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(MAKE) --no-print-directory build BINARY=dist/conformance-$${system/\//-} || exit; \
+	done
+	@cd dist && sha256sum conformance-* | tee SHA256SUMS
+
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

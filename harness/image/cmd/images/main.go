@@ -2,6 +2,7 @@
 // ahead of a run, and fills and pins a mirror.
 //
 //	images list                  print the catalogue
+//	images versions              print the versions that a run can choose, as a CI's matrix
 //	images key                   print the key of the node image, for a CI's cache
 //	images build                 build the node image from packages
 //	images mirror [HOST:PORT]    serve what `build` makes as a registry, until interrupted
@@ -13,6 +14,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -37,7 +39,7 @@ func main() {
 	os.Exit(int(code))
 }
 
-const usage = "usage: images list|key|build|mirror [HOST:PORT]|lock FILE"
+const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE"
 
 // verb is one command and how many arguments it takes.
 type verb struct {
@@ -46,11 +48,12 @@ type verb struct {
 }
 
 var verbs = map[string]verb{
-	"list":   {0, 0, list},
-	"key":    {0, 0, key},
-	"build":  {0, 0, build},
-	"mirror": {0, 1, mirror},
-	"lock":   {1, 1, lock},
+	"list":     {0, 0, list},
+	"versions": {0, 0, versions},
+	"key":      {0, 0, key},
+	"build":    {0, 0, build},
+	"mirror":   {0, 1, mirror},
+	"lock":     {1, 1, lock},
 }
 
 // run carries out one command and returns the exit code, of the same meaning as
@@ -80,6 +83,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) reports.E
 func list(_ context.Context, _ []string, stdout io.Writer) error {
 	_, err := fmt.Fprint(stdout, image.Table(image.Catalogue()))
 	return err
+}
+
+// versions has a list for every option that chooses a version, by the option's name.
+func versions(_ context.Context, _ []string, stdout io.Writer) error {
+	return json.NewEncoder(stdout).Encode(map[string][]string{
+		"prometheus": append([]string{image.PrometheusVersion}, image.OtherPrometheuses...),
+	})
 }
 
 func key(_ context.Context, _ []string, stdout io.Writer) error {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -20,6 +22,32 @@ func TestListPrintsTheCatalogue(t *testing.T) {
 	for _, i := range image.Catalogue() {
 		assert.Contains(t, stdout.String(), i.Reference)
 	}
+}
+
+func TestEveryVersionOfTheMatrixCanBeChosen(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitConformant, run(t.Context(), []string{"versions"}, &stdout, &stderr))
+	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"), "it is one line of a step's output")
+	var matrix map[string][]string
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &matrix))
+	require.Contains(t, matrix["prometheus"], image.PrometheusVersion)
+	for _, v := range matrix["prometheus"] {
+		_, err := image.Prometheus(v)
+		assert.NoError(t, err)
+	}
+}
+
+func TestTheKeyIsThatOfTheNodeImage(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitConformant, run(t.Context(), []string{"key"}, &stdout, &stderr))
+	assert.Regexp(t, `^[0-9a-f]{64}\n$`, stdout.String())
+}
+
+func TestAMirrorThatIsNoneIsNotAsked(t *testing.T) {
+	t.Setenv("MIRROR", "me@nowhere")
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"lock", filepath.Join(t.TempDir(), "lock")}, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "is not the address of a registry")
 }
 
 func TestWrongUsageIsToldInOneLine(t *testing.T) {
