@@ -98,7 +98,7 @@ build: ## Build the test binary, bin/conformance
 dist: ## Build the test binary for every system, with checksums, into dist
 	@mkdir -p dist
 	@for system in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
-		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(MAKE) --no-print-directory build BINARY=dist/conformance-$${system/\//-} || exit; \
+		CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" GOOS=$${system%/*} GOARCH=$${system#*/} $(MAKE) --no-print-directory build BINARY=dist/conformance-$${system/\//-} || exit; \
 	done
 	@cd dist && sha256sum conformance-* | tee SHA256SUMS
 

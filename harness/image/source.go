@@ -95,6 +95,9 @@ func options(ctx context.Context, transport http.RoundTripper) []remote.Option {
 	return opts
 }
 
+// LockFile is where the checkout at root keeps upstream's digests.
+func LockFile(root string) string { return filepath.Join(root, "harness", "image", "images.lock.json") }
+
 // References gives the reference to use for every image that is pulled at run
 // time, by short name.
 type References map[string]string

@@ -21,6 +21,15 @@ import (
 // address when it translates an installation to Helm.
 const chartRepository = "ghcr.io/istio/release/charts/"
 
+// ChartReferences are where the charts of a release lie in Istio's registry.
+func ChartReferences(version string) []string {
+	var refs []string
+	for _, name := range slices.Sorted(maps.Keys(ChartFolders)) {
+		refs = append(refs, chartRepository+name+":"+version)
+	}
+	return refs
+}
+
 // RegistryCharts pulls the charts of a release from Istio's OCI registry, through a
 // transport if one is given. It does so at once: that one is missing is better known
 // before there is a cluster.

@@ -154,7 +154,7 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 func (p *sources) fromRegistry(ctx context.Context, o Options, root string, builder *image.Builder) (err error) {
 	transport := o.Mirror.Transport()
 	p.mirror, p.lock = o.Mirror, o.Lock
-	lock := cmp.Or(o.Lock, filepath.Join(root, "harness", "image", "images.lock.json"))
+	lock := cmp.Or(o.Lock, image.LockFile(root))
 	if p.references, err = image.RegistryReferences(ctx, lock, transport, p.prometheus); err != nil {
 		return err
 	}

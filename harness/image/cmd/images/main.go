@@ -7,14 +7,18 @@
 //	images build                 build the node image from packages
 //	images mirror [HOST:PORT]    serve what `build` makes as a registry, until interrupted
 //	images lock FILE             write the digests that the registries have now
+//	images save FILE             write every image and chart that a run pulls into one archive
+//	images load FILE             put such an archive into the registry MIRROR
 //
-// CACHE names the folder for artefacts. MIRROR names a registry for lock to ask in
-// place of all others.
+// CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
+// ask in place of all others, and LOCK the digests that save takes.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -39,7 +43,7 @@ func main() {
 	os.Exit(int(code))
 }
 
-const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE"
+const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE|save FILE|load FILE"
 
 // verb is one command and how many arguments it takes.
 type verb struct {
@@ -54,6 +58,8 @@ var verbs = map[string]verb{
 	"build":    {0, 0, build},
 	"mirror":   {0, 1, mirror},
 	"lock":     {1, 1, lock},
+	"save":     {1, 1, save},
+	"load":     {1, 1, load},
 }
 
 // run carries out one command and returns the exit code, of the same meaning as
@@ -185,18 +191,65 @@ func fill(ctx context.Context, builder *image.Builder, registry *image.Server, m
 }
 
 func lock(ctx context.Context, args []string, stdout io.Writer) error {
-	var m image.Mirror
-	if from := os.Getenv("MIRROR"); from != "" {
-		var err error
-		if m, err = image.ParseMirror(from); err != nil {
-			return err
-		}
+	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
 	}
 	if err := image.Lock(ctx, args[0], m.Transport()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stdout, "%s has the digests of %d images; use it with IMAGES=registry LOCK=%s\n", args[0], len(image.Pulled()), args[0])
+	_, err = fmt.Fprintf(stdout, "%s has the digests of %d images; use it with IMAGES=registry LOCK=%s\n", args[0], len(image.Pulled()), args[0])
 	return err
+}
+
+func save(ctx context.Context, args []string, stdout io.Writer) error {
+	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
+	}
+	root, err := image.Root()
+	if err != nil {
+		return err
+	}
+	lock := cmp.Or(os.Getenv("LOCK"), image.LockFile(root))
+	pinned, err := image.RegistryReferences(ctx, lock, m.Transport())
+	if err != nil {
+		return err
+	}
+	references := mesh.ChartReferences(image.IstioVersion)
+	for _, i := range image.Pulled() {
+		references = append(references, pinned[i.Name])
+	}
+	if err := image.Save(ctx, args[0], references, m.Transport()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has %d images and charts; put them into a registry with MIRROR=host:port images load %s\n", args[0], len(references), args[0])
+	return err
+}
+
+func load(ctx context.Context, args []string, stdout io.Writer) error {
+	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
+	}
+	if m.Host == "" {
+		return errors.New("load needs the registry to put the images into: MIRROR=host:port")
+	}
+	n, err := image.Load(ctx, args[0], m)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has %d images and charts more; use it with MIRROR=%s\n", m.Host, n, m)
+	return err
+}
+
+// mirrorFromEnvironment is the registry that MIRROR names, if it does.
+func mirrorFromEnvironment() (image.Mirror, error) {
+	from := os.Getenv("MIRROR")
+	if from == "" {
+		return image.Mirror{}, nil
+	}
+	return image.ParseMirror(from)
 }
 
 // newBuilder finds everything that building needs, and shows its progress.

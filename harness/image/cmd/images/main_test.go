@@ -50,13 +50,21 @@ func TestAMirrorThatIsNoneIsNotAsked(t *testing.T) {
 	assert.Contains(t, stderr.String(), "is not the address of a registry")
 }
 
+func TestALoadWithoutARegistryAsksForOne(t *testing.T) {
+	t.Setenv("MIRROR", "")
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"load", "images.tar"}, &stdout, &stderr))
+	assert.Equal(t, "load needs the registry to put the images into: MIRROR=host:port\n", stderr.String())
+}
+
 func TestWrongUsageIsToldInOneLine(t *testing.T) {
 	for name, args := range map[string][]string{
-		"no command":          nil,
-		"too many arguments":  {"build", "node"},
-		"too many addresses":  {"mirror", "127.0.0.1:0", "127.0.0.1:1"},
-		"a lock without name": {"lock"},
-		"unknown command":     {"prune"},
+		"no command":            nil,
+		"too many arguments":    {"build", "node"},
+		"too many addresses":    {"mirror", "127.0.0.1:0", "127.0.0.1:1"},
+		"a lock without name":   {"lock"},
+		"an archive of no name": {"load"},
+		"unknown command":       {"prune"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
