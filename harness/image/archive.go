@@ -161,7 +161,7 @@ func unpack(file, dir string) error {
 	r := tar.NewReader(in)
 	for {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
