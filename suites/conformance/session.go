@@ -118,7 +118,7 @@ func (s *Session) describe() {
 		subject.Prometheus = o.Replicas[0].Version
 	}
 	if s.run.Stack != nil {
-		subject.ImageSource = string(s.run.Stack.Source)
+		subject.ImageSource = s.run.Stack.Source
 	}
 	s.run.Report.APIRequests = o.Requests
 	s.run.Report.Timeline, s.run.Report.Tracks = Timeline(o), Tracks(o)
