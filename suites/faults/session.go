@@ -148,7 +148,7 @@ func (s *Session) prepare(ctx context.Context, options Options) (*Runner, string
 	if err != nil {
 		return nil, "", err
 	}
-	if err := observe.AddToScheme(client.Resources().GetScheme()); err != nil {
+	if err := observe.Teach(); err != nil {
 		return nil, "", err
 	}
 	restored, err := disrupt.Restore(ctx, client)
