@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # Options, each empty or as documented under `make help`.
 IMAGES  ?=
+MIRROR  ?=
+LOCK    ?=
 KEEP    ?=
 CLUSTER ?=
 CACHE   ?=
@@ -46,7 +48,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 BINARY  := bin/conformance
 LDFLAGS := -X $(MODULE)/suites/run.Version=$(VERSION) -X $(MODULE)/suites/run.Commit=$(COMMIT)
 
-OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
+OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $(if $(LOCK),-lock=$(LOCK)) $(if $(KEEP),-keep) $(if $(CLUSTER),-cluster=$(CLUSTER)) \
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
@@ -141,16 +143,26 @@ lint: ## Check formatting and run the linters that are installed
 build: ## Build the test binary, bin/conformance
 	@go test -c -ldflags '$(LDFLAGS)' -o $(BINARY) ./suites/conformance
 
+.PHONY: dist
+dist: ## Build the test binary for every system, with checksums, into dist
+	@mkdir -p dist
+	@for system in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+		CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" GOOS=$${system%/*} GOARCH=$${system#*/} $(MAKE) --no-print-directory build BINARY=dist/conformance-$${system/\//-} || exit; \
+	done
+	@cd dist && sha256sum conformance-* | tee SHA256SUMS
+
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n%s\n' 'Options, as in `make e2e IMAGES=packages KEEP=1`'
 	@printf '  %-10s %s\n' \
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
+		MIRROR  'registry to pull every image through: host:port, or https://host:port' \
+		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
-		PARALLEL 'how many faults to try at a time (12)' \
+		PARALLEL 'how many faults to try at a time (6)' \
 		RECORD  'folder for recordings of what was observed of faults' \
 		MODE    'of faults: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \

@@ -12,6 +12,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,6 +66,7 @@ type Cluster struct {
 	Name       string
 	Kubeconfig string // path of a file that holds this cluster and nothing else
 	engine     *engine.Engine
+	relay      net.Listener // to a mirror on this machine's loopback; nil without one
 }
 
 // Options say what cluster to make.
@@ -195,6 +197,19 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 	}, wait.Timeout(2*time.Minute))
 }
 
+// KubernetesVersion is what the node's image says that it runs, as in "v1.37.2": a
+// mirror may have another than the one that was asked for.
+func (c *Cluster) KubernetesVersion() (string, error) {
+	nodes, err := c.provider().ListInternalNodes(c.Name)
+	if err != nil {
+		return "", fmt.Errorf("listing the nodes of %s: %w", c.Name, err)
+	}
+	if len(nodes) == 0 {
+		return "", fmt.Errorf("the cluster %s has no node any more", c.Name)
+	}
+	return nodeutils.KubeVersion(nodes[0])
+}
+
 // Load puts the images of an archive onto every node.
 func (c *Cluster) Load(archive string) error {
 	nodes, err := c.provider().ListInternalNodes(c.Name)
@@ -245,6 +260,9 @@ func (c *Cluster) Client() (klient.Client, error) {
 func (c *Cluster) Delete(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
 	defer cancel()
+	if c.relay != nil {
+		_ = c.relay.Close() // nobody is left to use it
+	}
 	if err := c.provider().Delete(c.Name, c.Kubeconfig); err != nil {
 		return fmt.Errorf("deleting the cluster %s: %w", c.Name, withOutput(err))
 	}

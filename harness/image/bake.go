@@ -17,19 +17,19 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-// bake writes dir/layer.tar: containerd's root folder with every image of the
-// catalogue imported and unpacked, so that a node has nothing to pull, load or
-// unpack when it starts.
+// bake writes dir/layer.tar: containerd's root folder with images of the catalogue
+// imported and unpacked, so that a node has none of them to pull, load or unpack when
+// it starts.
 //
 // Unpacking needs the kernel's overlay file system on something that is not
 // itself an overlay, so it is done by the node's own containerd, alone in a
 // container with a volume.
-func (b *Builder) bake(ctx context.Context, dir string, folders map[string]string) (err error) {
+func (b *Builder) bake(ctx context.Context, dir string, folders map[string]string, inside func(Image) bool) (err error) {
 	work := filepath.Join(dir, "work")
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	images, err := podImages(work, folders, slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place == host }))
+	images, err := podImages(work, folders, slices.DeleteFunc(Catalogue(), func(i Image) bool { return !inside(i) }))
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,18 @@ func (b *Builder) Node(ctx context.Context) (tag string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return tag, b.assemble(ctx, key, tag, folders, t)
+	return tag, b.assemble(ctx, packagesNode, key, folders, t, func(img v1.Image) error { return b.load(ctx, tag, img) })
+}
+
+// NodeKey names what [Builder.Node] makes in the checkout at root: equal keys mean
+// equal node images. A CI keeps the store by it.
+func NodeKey(root string) (Key, error) {
+	b := &Builder{root: root}
+	parts, err := b.parts()
+	if err != nil {
+		return "", err
+	}
+	return b.nodeKey(parts)
 }
 
 // nodeKey covers everything that the node image is made of: the parts, the
@@ -191,25 +202,35 @@ func (b *Builder) buildAll(ctx context.Context, parts []part, t *tracker) (map[s
 	return folders, nil
 }
 
-// assemble puts the node image together and gives it to the engine.
-func (b *Builder) assemble(ctx context.Context, key Key, tag string, folders map[string]string, t *tracker) error {
+// nodeVariant is what differs between node images.
+type nodeVariant struct {
+	images, node string           // names of its artefacts
+	inside       func(Image) bool // the images that are baked in
+	files        []file           // in addition
+}
+
+// packagesNode has every image inside.
+var packagesNode = nodeVariant{images: "images", node: "node", inside: func(i Image) bool { return i.Place != host }}
+
+// assemble puts a node image together and hands it on.
+func (b *Builder) assemble(ctx context.Context, v nodeVariant, key Key, folders map[string]string, t *tracker, to func(v1.Image) error) error {
 	var baked string
-	err := t.track("images", func() (err error) {
-		baked, err = b.store.Get(ctx, "images", key, func(ctx context.Context, dir string) error {
-			return b.bake(ctx, dir, folders)
+	err := t.track(v.images, func() (err error) {
+		baked, err = b.store.Get(ctx, v.images, key, func(ctx context.Context, dir string) error {
+			return b.bake(ctx, dir, folders, v.inside)
 		})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return t.track("node", func() error {
+	return t.track(v.node, func() error {
 		files, err := b.nodeFiles(ctx, folders)
 		if err != nil {
 			return err
 		}
-		dir, err := b.store.Get(ctx, "node", key, func(_ context.Context, dir string) error {
-			return writeLayer(filepath.Join(dir, "layer.tar"), files)
+		dir, err := b.store.Get(ctx, v.node, key, func(_ context.Context, dir string) error {
+			return writeLayer(filepath.Join(dir, "layer.tar"), append(files, v.files...))
 		})
 		if err != nil {
 			return err
@@ -221,7 +242,7 @@ func (b *Builder) assemble(ctx context.Context, key Key, tag string, folders map
 		if err != nil {
 			return err
 		}
-		return b.load(ctx, tag, img)
+		return to(img)
 	})
 }
 
@@ -246,7 +267,7 @@ func stack(config v1.Config, folders ...string) (v1.Image, error) {
 		return nil, err
 	}
 	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", strings.TrimPrefix(goEnvironment[2], "GOARCH=")
+	file.OS, file.Architecture = platform.OS, platform.Architecture
 	return mutate.ConfigFile(img, file)
 }
 
@@ -349,7 +370,7 @@ func podImages(dir string, folders map[string]string, wanted []Image) (map[name.
 			Entrypoint: i.recipe.entry,
 			// It has upstream's name, since that is what manifests ask for. It is not upstream's.
 			Labels: map[string]string{
-				"org.opencontainers.image.vendor":      "mtls-scrape-conformance",
+				vendorLabel:                            vendor,
 				"org.opencontainers.image.description": "made from packages: " + i.recipe.String(),
 			},
 		}, stackOf...)
@@ -364,6 +385,12 @@ func podImages(dir string, folders map[string]string, wanted []Image) (map[name.
 	}
 	return images, nil
 }
+
+// How an image says that it was made here.
+const (
+	vendorLabel = "org.opencontainers.image.vendor"
+	vendor      = "mtls-scrape-conformance"
+)
 
 // tracker turns starts and ends of parts into Progress.
 type tracker struct {

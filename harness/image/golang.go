@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // component is a set of programs that are built from one go.mod of their own,
@@ -107,6 +109,9 @@ func (c component) folder(root string) string {
 	}
 	return filepath.Join(root, "harness", "image", "components", c.name)
 }
+
+// platform is what images are made and pulled for: this machine's, in a Linux.
+var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 
 // goEnvironment fixes what would otherwise make two machines' builds differ, and
 // keeps a user's flags out. CGO is off: the programs must run in an image that

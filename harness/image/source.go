@@ -9,6 +9,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,11 +20,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 )
 
 // Source is where the images of a run come from.
@@ -58,28 +61,42 @@ func Choose(ctx context.Context, wanted Source, transport http.RoundTripper) (ch
 	probe := Find("pause")
 	ctx, cancel := context.WithTimeout(ctx, registryProbe)
 	defer cancel()
-	if _, err := resolve(ctx, probe.Reference, transport); err != nil {
-		return Packages, fmt.Sprintf("no registry answered for %s", probe.Reference)
+	_, err := resolve(ctx, probe.Reference, transport)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return Packages, fmt.Sprintf("asked for %s, %s %s", refusal.Image, refusal.Registry, refusal.What)
+	case err != nil:
+		return Packages, err.Error()
 	}
 	return Registry, "the registry answered for " + probe.Reference
 }
 
-// resolve asks a registry for the digest behind a tag.
+// resolve asks a registry for the digest behind a reference. The error of one that
+// does not give it is a [Refusal].
 func resolve(ctx context.Context, reference string, transport http.RoundTripper) (string, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
 		return "", err
 	}
+	d, err := remote.Head(ref, options(ctx, transport)...)
+	if err != nil {
+		return "", refused(ref, transport, err)
+	}
+	return d.Digest.String(), nil
+}
+
+// options are the client's for one question.
+func options(ctx context.Context, transport http.RoundTripper) []remote.Option {
 	opts := []remote.Option{remote.WithContext(ctx)}
 	if transport != nil {
 		opts = append(opts, remote.WithTransport(transport))
 	}
-	d, err := remote.Head(ref, opts...)
-	if err != nil {
-		return "", fmt.Errorf("asking the registry for %s: %w", reference, err)
-	}
-	return d.Digest.String(), nil
+	return opts
 }
+
+// LockFile is where the checkout at root keeps upstream's digests.
+func LockFile(root string) string { return filepath.Join(root, "harness", "image", "images.lock.json") }
 
 // References gives the reference to use for every image that is pulled at run
 // time, by short name.
@@ -94,10 +111,12 @@ func PackagesReferences() References {
 	return refs
 }
 
-// RegistryReferences pins every image to a digest. A digest that the catalogue
-// does not know is asked for once and kept in lockFile, so that later runs use
-// the very same image even if upstream moves the tag. An image that is given takes
-// the place of the catalogue's of the same name.
+// RegistryReferences pins every image to a digest. What lockFile says wins, so that
+// a mirror may hold images that somebody built anew; what neither it nor the
+// catalogue knows is asked for once and kept there, so that later runs use the very
+// same image even if upstream moves the tag. What a mirror answers is not kept, as it
+// may not be upstream's. An image that is given takes the place
+// of the catalogue's of the same name. The error is a [Refusal], or the lock's.
 func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper, instead ...Image) (References, error) {
 	lock, err := readLock(lockFile)
 	if err != nil {
@@ -117,24 +136,104 @@ func RegistryReferences(ctx context.Context, lockFile string, transport http.Rou
 			refs[i.Name] = i.Reference
 			continue
 		}
-		digest := i.Digest
-		if digest == "" {
-			digest = lock[i.Reference]
-		}
+		digest := cmp.Or(lock[i.Reference], i.Digest)
 		if digest == "" {
 			if digest, err = resolve(ctx, i.Reference, transport); err != nil {
-				return nil, fmt.Errorf("%w (use IMAGES=packages where no registry is in reach)", err)
+				return nil, err
 			}
 			lock[i.Reference], changed = digest, true
 		}
 		refs[i.Name] = i.Reference + "@" + digest
 	}
-	if changed {
+	if _, mirrored := transport.(throughMirror); changed && !mirrored {
 		if err := writeLock(lockFile, lock); err != nil {
 			return nil, err
 		}
 	}
 	return refs, nil
+}
+
+// Check asks the registries for every image that is pinned to a digest, before a
+// cluster is made whose pods would wait for it in vain. The error is a [Refusal] of the
+// first image by name that is not there; where its tag has another digest, it says so.
+func (r References) Check(ctx context.Context, transport http.RoundTripper) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	names := slices.Sorted(maps.Keys(r))
+	failed := make([]error, len(names))
+	var g errgroup.Group
+	g.SetLimit(parallelQuestions)
+	for n, short := range names {
+		g.Go(func() error {
+			failed[n] = checkPinned(ctx, r[short], transport)
+			return nil
+		})
+	}
+	_ = g.Wait() // every error has its place above
+	return cmp.Or(failed...)
+}
+
+const (
+	// parallelQuestions is how many questions registries get at a time: enough that
+	// their answers take no longer than the slowest few, too few to be held for abuse.
+	parallelQuestions = 4
+	// checkTimeout bounds the answers to all of them, each of which takes less than a
+	// second where a pull of the same image would not take for ever.
+	checkTimeout = 30 * time.Second
+)
+
+func checkPinned(ctx context.Context, reference string, transport http.RoundTripper) error {
+	tagged, digest, pinned := strings.Cut(reference, "@")
+	if !pinned {
+		return nil
+	}
+	_, err := resolve(ctx, reference, transport)
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.status() != http.StatusNotFound {
+		return err
+	}
+	if other, tagErr := resolve(ctx, tagged, transport); tagErr == nil && other != digest {
+		refusal.What = "has another image under that tag, with the digest " + other
+		refusal.Next = "copy the very image there; if the other is meant, write its digest with `images lock` and give the file with LOCK"
+	}
+	return err
+}
+
+// Lock writes the digests that a registry has now into a file that later runs can
+// be given, also those that the catalogue knows. The error is a [Refusal].
+func Lock(ctx context.Context, file string, transport http.RoundTripper) error {
+	lock := map[string]string{}
+	for _, i := range Pulled() {
+		digest, err := resolve(ctx, i.Reference, transport)
+		if err != nil {
+			return err
+		}
+		lock[i.Reference] = digest
+	}
+	return writeLock(file, lock)
+}
+
+// Pulled are the images of the catalogue that a run in registry mode pulls.
+func Pulled() []Image {
+	return slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place != host && i.Place != pod })
+}
+
+// FromPackages reports whether an image was made from packages by this project,
+// whatever registry it lies in, as its label says. The error is a [Refusal].
+func FromPackages(ctx context.Context, reference string, transport http.RoundTripper) (bool, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return false, err
+	}
+	img, err := remote.Image(ref, append(options(ctx, transport), remote.WithPlatform(platform))...)
+	if err != nil {
+		return false, refused(ref, transport, err)
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		return false, refused(ref, transport, err)
+	}
+	return file.Config.Labels[vendorLabel] == vendor, nil
 }
 
 func readLock(path string) (map[string]string, error) {

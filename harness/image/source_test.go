@@ -112,18 +112,18 @@ func TestAutoTakesTheRegistryThatAnswers(t *testing.T) {
 	assert.Equal(t, []string{pause}, r.asked, "one small question")
 }
 
-func TestAutoTakesPackagesWhereNoRegistryAnswers(t *testing.T) {
-	for name, transport := range map[string]http.RoundTripper{
-		"no such image":       newRegistries(),
-		"forbidden":           refusing(http.StatusForbidden),
-		"unauthorized":        refusing(http.StatusUnauthorized),
-		"nobody there":        roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("no route to host") }),
-		"somebody else there": refusing(http.StatusTeapot),
+func TestAutoTakesPackagesWhereNoRegistryGivesTheImageAndSaysWhy(t *testing.T) {
+	for what, transport := range map[string]http.RoundTripper{
+		"has no such image (404)":          newRegistries(),
+		"does not let it be read (403)":    refusing(http.StatusForbidden),
+		"wants a login (401)":              refusing(http.StatusUnauthorized),
+		"did not answer: no route to host": roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("no route to host") }),
+		"answered with an error (418)":     refusing(http.StatusTeapot),
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(what, func(t *testing.T) {
 			chosen, why := Choose(t.Context(), Auto, transport)
 			assert.Equal(t, Packages, chosen)
-			assert.Contains(t, why, Find("pause").Reference)
+			assert.Equal(t, "asked for "+Find("pause").Reference+", registry.k8s.io "+what, why)
 		})
 	}
 }
@@ -152,8 +152,7 @@ func TestResolveGivesTheDigestBehindATag(t *testing.T) {
 
 func TestResolveNamesTheImage(t *testing.T) {
 	_, err := resolve(t.Context(), "example.com/some/image:v1", refusing(http.StatusForbidden))
-	require.ErrorContains(t, err, "asking the registry for example.com/some/image:v1")
-	assert.ErrorContains(t, err, "403")
+	require.ErrorContains(t, err, "asking for example.com/some/image:v1: example.com does not let it be read (403)")
 
 	_, err = resolve(t.Context(), "UPPER:bad reference", newRegistries())
 	assert.Error(t, err)
@@ -212,6 +211,17 @@ func TestADigestThatWasKeptIsUsed(t *testing.T) {
 	assert.Equal(t, written.ModTime(), now.ModTime(), "a lock that does not change is not written")
 }
 
+func TestWhatTheLockSaysWinsOverTheCatalogue(t *testing.T) {
+	r := newRegistries()
+	r.publishAll(t)
+	lock := filepath.Join(t.TempDir(), "images.lock.json")
+	own := "sha256:" + strings.Repeat("a", 64)
+	require.NoError(t, writeLock(lock, map[string]string{Find("node").Reference: own}))
+	refs, err := RegistryReferences(t.Context(), lock, r)
+	require.NoError(t, err)
+	assert.Equal(t, Find("node").Reference+"@"+own, refs["node"], "a mirror may have a node image that somebody built anew")
+}
+
 func TestOnlyWhatTheLockLacksIsAskedFor(t *testing.T) {
 	r := newRegistries()
 	r.publishAll(t)
@@ -236,7 +246,7 @@ func TestOnlyWhatTheLockLacksIsAskedFor(t *testing.T) {
 func TestARegistryThatRefusesIsToldWithTheWayOut(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "images.lock.json")
 	_, err := RegistryReferences(t.Context(), lock, refusing(http.StatusForbidden))
-	require.ErrorContains(t, err, "asking the registry for "+Find("pilot").Reference)
+	require.ErrorContains(t, err, "asking for "+Find("pilot").Reference+": ")
 	require.ErrorContains(t, err, "use IMAGES=packages")
 	assert.NoFileExists(t, lock)
 }

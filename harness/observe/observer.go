@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/klient"
 
@@ -47,7 +48,7 @@ func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, 
 	if err != nil {
 		return nil, fmt.Errorf("making a client to observe with: %w", err)
 	}
-	if err := AddToScheme(client.Resources().GetScheme()); err != nil {
+	if err := Teach(); err != nil {
 		return nil, err
 	}
 	k, err := kubernetes.NewForConfig(config)
@@ -57,17 +58,18 @@ func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, 
 	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus, since: time.Now().UTC(), requests: requests}, nil
 }
 
-// AddToScheme teaches a client the types of the mesh and of the Operator.
-func AddToScheme(scheme *runtime.Scheme) error {
+// Teach teaches every client the types of the mesh and of the Operator: they all
+// share client-go's scheme, which may not be written to while any of them reads.
+var Teach = sync.OnceValue(func() error {
 	for _, add := range []func(*runtime.Scheme) error{
 		monitoringv1.AddToScheme, monitoringv1alpha1.AddToScheme, securityv1.AddToScheme, networkingv1.AddToScheme,
 	} {
-		if err := add(scheme); err != nil {
+		if err := add(scheme.Scheme); err != nil {
 			return err
 		}
 	}
 	return nil
-}
+})
 
 // pass is one observation being made.
 type pass struct {

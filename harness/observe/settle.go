@@ -7,18 +7,30 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
+// objectsAge is how old what is known of the objects may be while somebody waits for
+// scrapes: Prometheus is asked more often, since that costs one request, and not one
+// for each collection.
+const objectsAge = 1500 * time.Millisecond
+
 // Settle waits until every replica has scraped every expected target with success
-// since the observer was made. It reports whether they have, and what it last saw. That it did not come to pass in time is no error
-// here: what keeps a subject from settling is what the checks are for.
+// since the observer was made. It reports whether they have, and what it last saw.
+// That it did not come to pass in time is no error here: what keeps a subject from
+// settling is what the checks are for.
 func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled bool, note string) {
+	p := &pass{Observer: o}
+	var expected []Expected
+	var replicas []corev1.Pod
 	err := wait.For(ctx, "every expected target to be up at every replica", func(ctx context.Context) (bool, string, error) {
-		p := &pass{Observer: o, o: Observation{At: time.Now()}}
-		p.readObjects(ctx)
-		expected := ExpectedTargets(p.o)
-		replicas := Replicas(p.o)
+		if time.Since(p.o.At) > objectsAge {
+			p.o = Observation{At: time.Now()}
+			p.readObjects(ctx)
+			expected, replicas = ExpectedTargets(p.o), Replicas(p.o)
+		}
 		up := 0
 		var waiting []string
 		for _, pod := range replicas {

@@ -10,6 +10,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -33,7 +34,9 @@ type Options struct {
 	Dir         string // for files of the cluster; exists, and is removed by the caller
 	Cache       string // for artefacts that outlive the run
 	Images      image.Source
-	Prometheus  string // version, one of those that [image.Prometheus] has
+	Mirror      image.Mirror // asked in place of every registry, if there is one
+	Lock        string       // file with the digests of images; the checkout's own if empty
+	Prometheus  string       // version, one of those that [image.Prometheus] has
 	Variant     Variant
 	Phase       Phase
 	Log         func(format string, args ...any)
@@ -48,7 +51,7 @@ type Phase func(name string, work func(ctx context.Context) (note string, err er
 type Stack struct {
 	Cluster *cluster.Cluster
 	Client  klient.Client
-	Source  image.Source
+	Source  string // where the images are from, in words for the report
 }
 
 // Up makes the cluster and everything in it. When it fails, the cluster as far as
@@ -70,7 +73,7 @@ func Up(o Options) (*Stack, error) {
 	}
 	if err := o.Phase("images", func(ctx context.Context) (note string, err error) {
 		note, err = parts.find(ctx, o)
-		s.Source = parts.source
+		s.Source = parts.String()
 		return note, err
 	}); err != nil {
 		return s, err
@@ -88,6 +91,9 @@ func Up(o Options) (*Stack, error) {
 type sources struct {
 	engine     *engine.Engine
 	source     image.Source
+	mirror     image.Mirror
+	lock       string // file with the digests, if the user gave one
+	madeHere   bool   // from packages, whether by this run or for the mirror
 	references image.References
 	nodeImage  string
 	kubernetes string
@@ -104,7 +110,7 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 		return "", err
 	}
 	var why string
-	if p.source, why = image.Choose(ctx, o.Images, nil); o.Images == image.Auto {
+	if p.source, why = image.Choose(ctx, o.Images, o.Mirror.Transport()); o.Images == image.Auto {
 		o.Log("images from %s: %s", p.source, why)
 	}
 	if p.bundle, err = image.ModuleDir(ctx, root, "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"); err != nil {
@@ -118,18 +124,12 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 		return "", err
 	}
 	if p.source == image.Registry {
-		p.own = filepath.Join(o.Dir, "own.tar")
-		if err := builder.Own(ctx, p.own); err != nil {
+		if err := p.fromRegistry(ctx, o, root, builder); err != nil {
 			return "", err
 		}
-		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil, p.prometheus)
-		if err != nil {
-			return "", err
-		}
-		p.nodeImage, p.kubernetes = p.references["node"], image.RegistryKubernetesVersion
-		p.charts = mesh.RegistryCharts(image.IstioVersion)
-		return "from the registry, by digest", nil
+		return p.String(), nil
 	}
+	p.madeHere = true
 	istio, err := image.ModuleDir(ctx, root, "istio", "istio.io/istio")
 	if err != nil {
 		return "", err
@@ -149,6 +149,54 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	return "from packages: " + p.nodeImage, nil
 }
 
+// fromRegistry pins every image, sees that the registries have them, and takes from
+// there what the nodes cannot pull.
+func (p *sources) fromRegistry(ctx context.Context, o Options, root string, builder *image.Builder) (err error) {
+	transport := o.Mirror.Transport()
+	p.mirror, p.lock = o.Mirror, o.Lock
+	lock := cmp.Or(o.Lock, image.LockFile(root))
+	if p.references, err = image.RegistryReferences(ctx, lock, transport, p.prometheus); err != nil {
+		return err
+	}
+	if err := p.references.Check(ctx, transport); err != nil {
+		return err
+	}
+	p.nodeImage, p.kubernetes = p.references["node"], image.RegistryKubernetesVersion
+	if p.charts, err = mesh.RegistryCharts(image.IstioVersion, transport); err != nil {
+		return err
+	}
+	if o.Mirror != (image.Mirror{}) {
+		if p.nodeImage, err = builder.Pull(ctx, p.nodeImage, transport); err != nil {
+			return err
+		}
+		// Upstream has none of ours, a mirror may.
+		if p.madeHere, err = image.FromPackages(ctx, p.references["proxyv2"], transport); err != nil {
+			return err
+		}
+	}
+	p.own = filepath.Join(o.Dir, "own.tar")
+	return builder.Own(ctx, p.own)
+}
+
+// String says where the images are from: a verdict on rebuilt ones is none on
+// upstream's.
+func (p sources) String() string {
+	if p.source != image.Registry {
+		return string(p.source)
+	}
+	from := "registry, by digest"
+	if p.mirror != (image.Mirror{}) {
+		from = "registry, by digest through the mirror " + p.mirror.Host
+	}
+	if p.madeHere {
+		from += ", which has images made from packages"
+	}
+	if p.lock != "" {
+		from += ", pinned by " + filepath.Base(p.lock)
+	}
+	return from
+}
+
 func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note string, err error) {
 	s.Cluster, err = cluster.Create(ctx, cluster.Options{
 		Name: o.ClusterName, Engine: p.engine, NodeImage: p.nodeImage, KubernetesVersion: p.kubernetes,
@@ -162,8 +210,16 @@ func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note str
 			return "", err
 		}
 	}
-	s.Client, err = s.Cluster.Client()
-	return "Kubernetes " + p.kubernetes, err
+	if p.mirror != (image.Mirror{}) {
+		if err := s.Cluster.UseMirror(ctx, p.mirror.URL(), p.mirror.Loopback()); err != nil {
+			return "", err
+		}
+	}
+	if s.Client, err = s.Cluster.Client(); err != nil {
+		return "", err
+	}
+	version, err := s.Cluster.KubernetesVersion()
+	return "Kubernetes " + version, err
 }
 
 // installMesh installs Istio and, beside it, the Operator's definitions, which
@@ -178,7 +234,7 @@ func (s *Stack) installMesh(ctx context.Context, p sources) (string, error) {
 		return mesh.Install(gctx, s.Client, mesh.Options{
 			Kubeconfig: s.Cluster.Kubeconfig, Charts: p.charts,
 			PilotImage: p.references["pilot"], ProxyImage: p.references["proxyv2"],
-			UpstreamEnvoy: p.source == image.Packages,
+			UpstreamEnvoy: p.madeHere,
 		})
 	})
 	g.Go(func() error { return cluster.Apply(gctx, s.Client, definitions...) })

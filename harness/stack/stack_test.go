@@ -30,6 +30,18 @@ func TestImagesFromARegistryArePinned(t *testing.T) {
 	assert.Equal(t, map[string]string{prometheus: prometheus + "@sha256:0"}, p.byUpstream())
 }
 
+func TestTheReportSaysWhereImagesAreFrom(t *testing.T) {
+	mirror := image.Mirror{Scheme: "http", Host: "mirror:5000"}
+	for want, p := range map[string]sources{
+		"packages":            {source: image.Packages, madeHere: true},
+		"registry, by digest": {source: image.Registry},
+		"registry, by digest through the mirror mirror:5000":                                                                  {source: image.Registry, mirror: mirror},
+		"registry, by digest through the mirror mirror:5000, which has images made from packages, pinned by images.lock.json": {source: image.Registry, mirror: mirror, madeHere: true, lock: "/tmp/images.lock.json"},
+	} {
+		assert.Equal(t, want, p.String())
+	}
+}
+
 func waiting(name, reason, message string) corev1.ContainerStatus {
 	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}}
 }

@@ -125,7 +125,7 @@ func (s *Session) describe() {
 		told.Prometheus = o.Replicas[0].Version
 	}
 	if s.run.Stack != nil && o.Attached == nil {
-		told.ImageSource = string(s.run.Stack.Source)
+		told.ImageSource = s.run.Stack.Source
 	}
 	s.run.Report.APIRequests = o.Requests
 	s.run.Report.Timeline, s.run.Report.Tracks = Timeline(o), Tracks(o)

@@ -207,10 +207,22 @@ func (f *facts) allFiles() []namedFile {
 	return all
 }
 
+// proxyUnready reports whether a pod's proxy has started and is not ready. Its agent
+// says so until the certificates are where it is to write them, and a native sidecar
+// keeps everything else in the pod from starting until then.
+func proxyUnready(p *corev1.Pod) bool {
+	if p == nil {
+		return false
+	}
+	return slices.ContainsFunc(slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses), func(s corev1.ContainerStatus) bool {
+		return s.Name == proxyName && s.State.Running != nil && !s.Ready
+	})
+}
+
 // filesTroubled reports whether a replica lacks a certificate file, or fails as if
 // it did.
 func (f *facts) filesTroubled(r *replica) bool {
-	if r.seen == nil {
+	if r.seen == nil || proxyUnready(r.pod) {
 		return true
 	}
 	for _, x := range r.files {

@@ -59,7 +59,7 @@ var volumeRules = []Rule{
 	},
 }
 
-var consequencesOfNoFiles = []string{"certificate-file-missing", "pool-not-made", "pools-made-before-files", "configuration-not-loaded"}
+var consequencesOfNoFiles = []string{"prometheus-pod-not-ready", "certificate-file-missing", "pool-not-made", "pools-made-before-files", "configuration-not-loaded"}
 
 // troubledSetups are those in which files are missing that a monitor names.
 func (f *facts) troubledSetups() []setup {
@@ -112,18 +112,25 @@ func notMounted(f *facts, elsewhere bool) []finding {
 			continue
 		}
 		own := slices.IndexFunc(s.proxy, func(m corev1.VolumeMount) bool { return f.ownVolume(m.Name) })
+		var x finding
 		switch {
 		case own >= 0 && elsewhere:
-			found = append(found, certain(f.aboutFiles(s), fmt.Sprintf("the proxy of %s writes to %s (OUTPUT_CERTS), and mounts the volume %s at %s", s.name, dir, s.proxy[own].Name, s.proxy[own].MountPath),
-				fmt.Sprintf("%s: set proxyMetadata.OUTPUT_CERTS in %s to %s", f.prometheus, metadataField, path.Clean(s.proxy[own].MountPath))))
+			x = certain(f.aboutFiles(s), fmt.Sprintf("the proxy of %s writes to %s (OUTPUT_CERTS), and mounts the volume %s at %s", s.name, dir, s.proxy[own].Name, s.proxy[own].MountPath),
+				fmt.Sprintf("%s: set proxyMetadata.OUTPUT_CERTS in %s to %s", f.prometheus, metadataField, path.Clean(s.proxy[own].MountPath)))
 		case own < 0 && !elsewhere:
 			name := "istio-certs"
 			if len(f.spec.Volumes) > 0 {
 				name = f.spec.Volumes[0].Name
 			}
-			found = append(found, certain(f.aboutFiles(s), fmt.Sprintf("the proxy of %s is to write to %s (OUTPUT_CERTS) and mounts no volume there", s.name, dir),
-				fmt.Sprintf(`%s: set spec.podMetadata.annotations.%s to '[{"name": %q, "mountPath": %q}]'`, f.prometheus, annotationVolumeMount, name, dir)))
+			x = certain(f.aboutFiles(s), fmt.Sprintf("the proxy of %s is to write to %s (OUTPUT_CERTS) and mounts no volume there", s.name, dir),
+				fmt.Sprintf(`%s: set spec.podMetadata.annotations.%s to '[{"name": %q, "mountPath": %q}]'`, f.prometheus, annotationVolumeMount, name, dir))
+		default:
+			continue
 		}
+		if proxyUnready(s.pod) {
+			x.layer = LayerOperator // the pod waits for its proxy, and the proxy for its certificates
+		}
+		found = append(found, x)
 	}
 	return found
 }

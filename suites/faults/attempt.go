@@ -88,13 +88,18 @@ func (a *attempt) apply(ctx context.Context) error {
 }
 
 // difference is what has to be applied, and what removed, to get from some objects
-// to others.
+// to others: changes of what is there before what is new, so that nobody acts on the
+// one without the other.
 func difference(from, to []*unstructured.Unstructured) (changed, gone []*unstructured.Unstructured) {
+	var added []*unstructured.Unstructured
 	for _, u := range to {
-		if i := place(from, u); i < 0 || !reflect.DeepEqual(from[i], u) {
+		if i := place(from, u); i < 0 {
+			added = append(added, u)
+		} else if !reflect.DeepEqual(from[i], u) {
 			changed = append(changed, u)
 		}
 	}
+	changed = append(changed, added...)
 	for _, u := range from {
 		if place(to, u) < 0 {
 			gone = append(gone, u)

@@ -9,13 +9,13 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-// The bounds of a subject's life. On two cores, a dozen of them starting at once
-// were estimated at a minute.
+// The bounds of a subject's life. On two cores, half a dozen of them start within
+// half a minute, and a dozen were seen to need more than a minute and a half.
 const (
-	startLimit   = 90 * time.Second // until its workloads are ready
-	unreadyLimit = 30 * time.Second // the same, where they are not meant to be
+	startLimit   = 3 * time.Minute  // until its workloads are ready
+	unreadyLimit = 90 * time.Second // the same, where they are not meant to be, and nobody says so
 	nobodyLimit  = 8 * time.Second  // for the Operator to make a StatefulSet, where it may not mean to
-	faultSettle  = 15 * time.Second // until the scrapes are well, which with a fault they are not
+	faultSettle  = 10 * time.Second // five scrapes: until they are well, which with a fault they are not
 	feltLimit    = 15 * time.Second // until a later change is felt
 	expiryLimit  = 90 * time.Second // until a certificate of 20 s has ended, that may be renewed once more
 	// What Prometheus knows from before somebody looks does not count.
@@ -47,7 +47,7 @@ func (a *attempt) awaitWorkloads(ctx context.Context) error {
 			waited = time.Now()
 		}
 		return a.fault.Unready && !waited.IsZero() && time.Since(waited) > nobodyLimit, s.text, nil
-	}, wait.Timeout(limit), wait.Interval(time.Second))
+	}, wait.Timeout(limit), wait.Interval(2*time.Second))
 	if err != nil && !a.fault.Unready {
 		a.remark = err.Error()
 	}

@@ -49,6 +49,9 @@ var (
 		targetsUp, certificatesMounted, certificateOwn, notIntercepted, monitorsAccepted, targetsComplete, metricsQueryable, mutualTLS, unmeshedScraped,
 	}, refusals...)}
 
+	// proxyWaits: its proxy is not ready, and as a native sidecar keeps it from starting.
+	proxyWaits = effect{red: []string{sidecarInjected}, unclear: with(notRunning.unclear, doorsKnown)}
+
 	// unreachable: it runs, and its API cannot be asked.
 	unreachable = effect{unclear: append([]string{targetsUp, notIntercepted, monitorsAccepted, targetsComplete, metricsQueryable, unmeshedScraped}, refusals...)}
 

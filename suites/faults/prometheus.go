@@ -33,13 +33,13 @@ func prometheusFaults() []Fault {
 		},
 		{
 			ID: "user-volume-mount-missing", Title: "The sidecar does not mount the volume that it is to write to", Why: "step 2 of the guide, an annotation left out",
-			Change: []Change{noPrometheus("spec", "podMetadata", "annotations", "sidecar.istio.io/userVolumeMount")},
-			Red:    noFiles.red, Unclear: noFiles.unclear, Cause: "user-volume-mount-missing",
+			Change:  []Change{noPrometheus("spec", "podMetadata", "annotations", "sidecar.istio.io/userVolumeMount")},
+			Unready: true, Red: proxyWaits.red, Unclear: proxyWaits.unclear, Cause: "user-volume-mount-missing",
 		},
 		{
 			ID: "output-certs-elsewhere", Title: "The sidecar writes beside the volume", Why: "step 2 of the guide: two paths that must be the same",
-			Change: []Change{prometheusVariable("OUTPUT_CERTS", "/etc/istio-certs")},
-			Red:    noFiles.red, Unclear: noFiles.unclear, Cause: "output-certs-elsewhere",
+			Change:  []Change{prometheusVariable("OUTPUT_CERTS", "/etc/istio-certs")},
+			Unready: true, Red: proxyWaits.red, Unclear: proxyWaits.unclear, Cause: "output-certs-elsewhere",
 		},
 		{
 			ID: "volume-mounts-missing", Title: "Prometheus does not mount the volume", Why: "field report 2",

@@ -53,7 +53,7 @@ spec:
 		{
 			ID: "ttl-beyond-limit", Title: "The sidecar asks for longer certificates than istiod signs", Why: "facts 2.2: a request beyond the limit is an error",
 			Change:  []Change{prometheusVariable("SECRET_TTL", "2161h")},
-			Unready: true, Red: []string{sidecarInjected}, Unclear: notRunning.unclear, Cause: "secret-ttl-too-long",
+			Unready: true, Red: proxyWaits.red, Unclear: proxyWaits.unclear, Cause: "secret-ttl-too-long",
 		},
 		{
 			ID: "lifetime-of-the-guide", Title: "Certificates last for a day, as in the guide, and somebody watches for half a minute", Why: "field report 51",

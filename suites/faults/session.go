@@ -138,12 +138,17 @@ func (s *Session) Try(options Options, done func(reports.Check)) error {
 // prepare makes sure that nothing of an earlier run is in the way, and finds out
 // which images the cluster's own set-up has.
 func (s *Session) prepare(ctx context.Context, options Options) (*Runner, string, error) {
-	client := s.run.Stack.Client
 	config, err := s.run.Stack.Cluster.REST()
 	if err != nil {
 		return nil, "", err
 	}
-	if err := observe.AddToScheme(client.Resources().GetScheme()); err != nil {
+	// What a client allows itself by default is for one thing at a time.
+	config.QPS, config.Burst = 100, 200
+	client, err := klient.New(config)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := observe.Teach(); err != nil {
 		return nil, "", err
 	}
 	restored, err := disrupt.Restore(ctx, client)

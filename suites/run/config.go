@@ -52,6 +52,8 @@ var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, 
 type Config struct {
 	Mode   Mode
 	Images image.Source
+	Mirror image.Mirror // registry to ask in place of every other
+	Lock   string       // file with the digests of images; the checkout's own if empty
 	// Prometheus is the version to run, as in "v3.12.0".
 	Prometheus string
 	Cluster    string        // name of the cluster, made up if empty
@@ -116,6 +118,11 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		c.Images, err = image.ParseSource(s)
 		return err
 	})
+	flags.Func("mirror", "registry to pull every image through: host:port, or https://host:port", func(s string) (err error) {
+		c.Mirror, err = image.ParseMirror(s)
+		return err
+	})
+	flags.StringVar(&c.Lock, "lock", "", "file with the digests of the images in registry mode (default harness/image/images.lock.json)")
 	c.Prometheus = image.PrometheusVersion
 	flags.Func("prometheus", "version of Prometheus: "+strings.Join(append([]string{image.PrometheusVersion}, image.OtherPrometheuses...), ", "), func(s string) error {
 		c.Prometheus = s
@@ -290,6 +297,17 @@ func (c *Config) complete() error {
 	if c.Mode == Up {
 		c.Keep = true
 	}
+	if c.Mirror != (image.Mirror{}) && c.Images == image.Auto {
+		c.Images = image.Registry // a mirror is named to be used
+	}
+	if c.Images == image.Packages && (c.Mirror != image.Mirror{} || c.Lock != "") {
+		return UsageError{errors.New("images are built from packages, for which no registry is asked: leave -mirror and -lock out, or use -images=registry")}
+	}
+	if c.Lock != "" {
+		if _, err := os.Stat(c.Lock); err != nil {
+			return UsageError{fmt.Errorf("the lock with the images' digests: %w (`images lock FILE` writes one)", err)}
+		}
+	}
 	if c.Repeat < 1 {
 		return UsageError{fmt.Errorf("repeat is %d: it must be 1 or more", c.Repeat)}
 	}
@@ -299,7 +317,10 @@ func (c *Config) complete() error {
 	if c.Mode == Compare && (c.Before == "" || c.After == "") {
 		return UsageError{errors.New("compare needs -before=REPORT and -after=REPORT, each a report.json or the directory of a run")}
 	}
-	for _, d := range []*string{&c.Out, &c.Cache} {
+	for _, d := range []*string{&c.Out, &c.Cache, &c.Lock} {
+		if *d == "" {
+			continue
+		}
 		abs, err := filepath.Abs(*d)
 		if err != nil {
 			return err
@@ -328,7 +349,7 @@ func (c Config) Settings() map[string]string {
 	}
 	settings := c.settings()
 	maps.Copy(settings, map[string]string{
-		"mode": string(c.Mode), "images": string(c.Images), "prometheus": c.Prometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
+		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,

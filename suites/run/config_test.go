@@ -107,6 +107,10 @@ func TestMistakesOfUsage(t *testing.T) {
 		"a source that is none":     {"", []string{"-images=docker"}, []string{`"docker"`, "registry, packages or auto"}},
 		"a cluster of another name": {"", []string{"-cluster=kind"}, []string{`"kind"`, "must begin with mtls-scrape-"}},
 		"a cluster that is a path":  {"", []string{"-cluster=mtls-scrape-x/../../../root"}, []string{"lower-case letters, digits"}},
+		"a mirror that is none":     {"", []string{"-mirror=http:/x"}, []string{`"http:/x"`, "-mirror", "host:port"}},
+		"a mirror for packages":     {"", []string{"-images=packages", "-mirror=localhost:5000"}, []string{"no registry is asked", "-images=registry"}},
+		"a lock for packages":       {"", []string{"-images=packages", "-lock=."}, []string{"no registry is asked", "-images=registry"}},
+		"a lock that is not there":  {"", []string{"-lock=absent.json"}, []string{"absent.json", "`images lock FILE`"}},
 		"a time without a unit":     {"", []string{"-settle=90"}, []string{`"90"`, "-settle", "such as 90s"}},
 		"a time that is none":       {"", []string{"-watch=soon"}, []string{`"soon"`, "-watch", "such as 90s"}},
 		"a time below zero":         {"", []string{"-watch=-5s"}, []string{`"-5s"`, "-watch"}},
@@ -198,6 +202,14 @@ func TestUpKeepsItsCluster(t *testing.T) {
 	assert.False(t, c.Keep)
 }
 
+func TestAMirrorIsUsedUnlessAnotherSourceIsAskedFor(t *testing.T) {
+	c, _, err := load(t, "mirror: localhost:5000\nlock: config.yaml\n")
+	require.NoError(t, err)
+	assert.Equal(t, image.Registry, c.Images)
+	assert.Equal(t, "http://localhost:5000", c.Settings()["mirror"])
+	assert.True(t, filepath.IsAbs(c.Lock))
+}
+
 func TestSettingsHaveEveryOption(t *testing.T) {
 	c, flags, err := load(t, "", "-mode=e2e", "-images=packages", "-prometheus=v3.12.0", "-cluster=mtls-scrape-x", "-keep", "-out=/o", "-cache=/c", "-settle=1s", "-watch=2m", "-outage=7s", "-repeat=3",
 		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json",
@@ -210,6 +222,7 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
 		"before": "a", "after": "b", "allow": "c.yaml", "dir": "d", "public-key": "e.pub", "format": "json",
 		"kubeconfig": "k", "context": "prod", "namespace": "monitoring", "prom": "k8s", "permit": "exec,portforward", "history": "6h0m0s",
+		"mirror": "", "lock": "",
 	}, settings)
 	flags.VisitAll(func(f *flag.Flag) {
 		if !strings.HasPrefix(f.Name, "test.") && f.Name != "config" {

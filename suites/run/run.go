@@ -227,7 +227,8 @@ func (r *Run) setUp() error {
 		variant = *r.suite.Variant
 	}
 	s, err := stack.Up(stack.Options{
-		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Prometheus: r.Prometheus, Variant: variant,
+		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
+		Prometheus: r.Prometheus, Variant: variant,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
 		Progress: r.buildProgress,
 	})

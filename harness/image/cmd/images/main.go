@@ -1,14 +1,28 @@
-// Command images prints the image catalogue, or builds the node image from
-// packages ahead of a run.
+// Command images prints the image catalogue, builds the node image from packages
+// ahead of a run, and fills and pins a mirror.
 //
-//	images list
-//	images build
+//	images list                  print the catalogue
+//	images versions              print the versions that a run can choose, as a CI's matrix
+//	images key                   print the key of the node image, for a CI's cache
+//	images build                 build the node image from packages
+//	images mirror [HOST:PORT]    serve what `build` makes as a registry, until interrupted
+//	images lock FILE             write the digests that the registries have now
+//	images save FILE             write every image and chart that a run pulls into one archive
+//	images load FILE             put such an archive into the registry MIRROR
+//
+// CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
+// ask in place of all others, and LOCK the digests that save takes.
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -18,6 +32,7 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
@@ -28,51 +43,76 @@ func main() {
 	os.Exit(int(code))
 }
 
+const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE|save FILE|load FILE"
+
+// verb is one command and how many arguments it takes.
+type verb struct {
+	least, most int
+	do          func(ctx context.Context, args []string, stdout io.Writer) error
+}
+
+var verbs = map[string]verb{
+	"list":     {0, 0, list},
+	"versions": {0, 0, versions},
+	"key":      {0, 0, key},
+	"build":    {0, 0, build},
+	"mirror":   {0, 1, mirror},
+	"lock":     {1, 1, lock},
+	"save":     {1, 1, save},
+	"load":     {1, 1, load},
+}
+
 // run carries out one command and returns the exit code, of the same meaning as
 // those of the test binary.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) reports.ExitCode {
-	if len(args) != 1 {
-		fmt.Fprintln(stderr, "usage: images list|build")
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, usage)
 		return reports.ExitUsage
 	}
-	switch args[0] {
-	case "list":
-		fmt.Fprint(stdout, image.Table(image.Catalogue()))
-		return 0
-	case "build":
-		err := build(ctx, stdout)
-		if err == nil {
-			return 0
-		}
-		fmt.Fprintln(stderr, err)
-		if ctx.Err() != nil {
-			return reports.ExitInterrupted
-		}
-		return reports.ExitSetupFailed
+	v, known := verbs[args[0]]
+	args = args[1:]
+	if !known || len(args) < v.least || len(args) > v.most {
+		fmt.Fprintln(stderr, usage)
+		return reports.ExitUsage
 	}
-	fmt.Fprintf(stderr, "unknown command %q: use list or build\n", args[0])
-	return reports.ExitUsage
+	err := v.do(ctx, args, stdout)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, err)
+	if ctx.Err() != nil {
+		return reports.ExitInterrupted
+	}
+	return reports.ExitSetupFailed
 }
 
-func build(ctx context.Context, stdout io.Writer) error {
-	cache, err := image.CacheDir()
-	if err != nil {
-		return err
-	}
+func list(_ context.Context, _ []string, stdout io.Writer) error {
+	_, err := fmt.Fprint(stdout, image.Table(image.Catalogue()))
+	return err
+}
+
+// versions has a list for every option that chooses a version, by the option's name.
+func versions(_ context.Context, _ []string, stdout io.Writer) error {
+	return json.NewEncoder(stdout).Encode(map[string][]string{
+		"prometheus": append([]string{image.PrometheusVersion}, image.OtherPrometheuses...),
+	})
+}
+
+func key(_ context.Context, _ []string, stdout io.Writer) error {
 	root, err := image.Root()
 	if err != nil {
 		return err
 	}
-	logf := func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }
-	e, err := engine.Find(ctx, engine.Options{StateDir: filepath.Join(cache, "engine"), Install: true, Log: logf})
+	key, err := image.NodeKey(root)
 	if err != nil {
 		return err
 	}
-	builder, err := image.NewBuilder(root, cache, e, func(p image.Progress) {
-		if p.Finished != "" {
-			logf("[%d/%d] %-20s %6s   running: %s", p.Done, p.Total, p.Finished, p.Took.Round(100*time.Millisecond), strings.Join(p.Running, ", "))
-		}
-	})
+	_, err = fmt.Fprintln(stdout, key)
+	return err
+}
+
+func build(ctx context.Context, _ []string, stdout io.Writer) error {
+	builder, err := newBuilder(ctx, stdout)
 	if err != nil {
 		return err
 	}
@@ -81,6 +121,155 @@ func build(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logf("%s is ready after %s", tag, time.Since(start).Round(time.Second))
+	fmt.Fprintf(stdout, "%s is ready after %s\n", tag, time.Since(start).Round(time.Second))
 	return nil
+}
+
+// mirror serves until it is interrupted, which is its regular end. The lock that it
+// writes is needed since the images are not upstream's, and nor are their digests.
+func mirror(ctx context.Context, args []string, stdout io.Writer) error {
+	address := "127.0.0.1:0"
+	if len(args) > 0 {
+		address = args[0]
+	}
+	builder, err := newBuilder(ctx, stdout)
+	if err != nil {
+		return err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("serving a mirror: %w", err)
+	}
+	registry := image.NewServer()
+	server := &http.Server{Handler: registry, ReadHeaderTimeout: time.Minute}
+	defer server.Close()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	work, err := os.MkdirTemp("", "mirror-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	file, err := fill(ctx, builder, registry, image.Mirror{Scheme: "http", Host: listener.Addr().String()}, work)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "serving; in another terminal:\n  make e2e IMAGES=registry MIRROR=%s LOCK=%s\n", listener.Addr(), file)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-served:
+		return fmt.Errorf("serving a mirror: %w", err)
+	}
+}
+
+// fill puts everything that a run pulls into the mirror, and returns the file with
+// its digests.
+func fill(ctx context.Context, builder *image.Builder, registry *image.Server, m image.Mirror, work string) (lock string, err error) {
+	images, err := builder.Published(ctx, work)
+	if err != nil {
+		return "", err
+	}
+	if err := registry.Fill(ctx, images, m.Transport()); err != nil {
+		return "", err
+	}
+	root, err := image.Root()
+	if err != nil {
+		return "", err
+	}
+	istio, err := image.ModuleDir(ctx, root, "istio", "istio.io/istio")
+	if err != nil {
+		return "", err
+	}
+	if err := mesh.PublishCharts(ctx, mesh.ModuleCharts(istio), image.IstioVersion, m.Host); err != nil {
+		return "", err
+	}
+	lock = filepath.Join(work, "images.lock.json")
+	return lock, image.Lock(ctx, lock, m.Transport())
+}
+
+func lock(ctx context.Context, args []string, stdout io.Writer) error {
+	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
+	}
+	if err := image.Lock(ctx, args[0], m.Transport()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has the digests of %d images; use it with IMAGES=registry LOCK=%s\n", args[0], len(image.Pulled()), args[0])
+	return err
+}
+
+func save(ctx context.Context, args []string, stdout io.Writer) error {
+	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
+	}
+	root, err := image.Root()
+	if err != nil {
+		return err
+	}
+	lock := cmp.Or(os.Getenv("LOCK"), image.LockFile(root))
+	pinned, err := image.RegistryReferences(ctx, lock, m.Transport())
+	if err != nil {
+		return err
+	}
+	references := mesh.ChartReferences(image.IstioVersion)
+	for _, i := range image.Pulled() {
+		references = append(references, pinned[i.Name])
+	}
+	if err := image.Save(ctx, args[0], references, m.Transport()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has %d images and charts; put them into a registry with MIRROR=host:port images load %s\n", args[0], len(references), args[0])
+	return err
+}
+
+func load(ctx context.Context, args []string, stdout io.Writer) error {
+	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
+	}
+	if m.Host == "" {
+		return errors.New("load needs the registry to put the images into: MIRROR=host:port")
+	}
+	n, err := image.Load(ctx, args[0], m)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has %d images and charts more; use it with MIRROR=%s\n", m.Host, n, m)
+	return err
+}
+
+// mirrorFromEnvironment is the registry that MIRROR names, if it does.
+func mirrorFromEnvironment() (image.Mirror, error) {
+	from := os.Getenv("MIRROR")
+	if from == "" {
+		return image.Mirror{}, nil
+	}
+	return image.ParseMirror(from)
+}
+
+// newBuilder finds everything that building needs, and shows its progress.
+func newBuilder(ctx context.Context, stdout io.Writer) (*image.Builder, error) {
+	cache, err := image.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	root, err := image.Root()
+	if err != nil {
+		return nil, err
+	}
+	logf := func(format string, args ...any) { fmt.Fprintf(stdout, format+"\n", args...) }
+	e, err := engine.Find(ctx, engine.Options{StateDir: filepath.Join(cache, "engine"), Install: true, Log: logf})
+	if err != nil {
+		return nil, err
+	}
+	return image.NewBuilder(root, cache, e, func(p image.Progress) {
+		if p.Finished != "" {
+			logf("[%d/%d] %-20s %6s   running: %s", p.Done, p.Total, p.Finished, p.Took.Round(100*time.Millisecond), strings.Join(p.Running, ", "))
+		}
+	})
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -22,19 +24,52 @@ func TestListPrintsTheCatalogue(t *testing.T) {
 	}
 }
 
+func TestEveryVersionOfTheMatrixCanBeChosen(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitConformant, run(t.Context(), []string{"versions"}, &stdout, &stderr))
+	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"), "it is one line of a step's output")
+	var matrix map[string][]string
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &matrix))
+	require.Contains(t, matrix["prometheus"], image.PrometheusVersion)
+	for _, v := range matrix["prometheus"] {
+		_, err := image.Prometheus(v)
+		assert.NoError(t, err)
+	}
+}
+
+func TestTheKeyIsThatOfTheNodeImage(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitConformant, run(t.Context(), []string{"key"}, &stdout, &stderr))
+	assert.Regexp(t, `^[0-9a-f]{64}\n$`, stdout.String())
+}
+
+func TestAMirrorThatIsNoneIsNotAsked(t *testing.T) {
+	t.Setenv("MIRROR", "me@nowhere")
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"lock", filepath.Join(t.TempDir(), "lock")}, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "is not the address of a registry")
+}
+
+func TestALoadWithoutARegistryAsksForOne(t *testing.T) {
+	t.Setenv("MIRROR", "")
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"load", "images.tar"}, &stdout, &stderr))
+	assert.Equal(t, "load needs the registry to put the images into: MIRROR=host:port\n", stderr.String())
+}
+
 func TestWrongUsageIsToldInOneLine(t *testing.T) {
-	for name, c := range map[string]struct {
-		args []string
-		says string
-	}{
-		"no command":         {nil, "usage: images list|build\n"},
-		"too many arguments": {[]string{"build", "node"}, "usage: images list|build\n"},
-		"unknown command":    {[]string{"prune"}, "unknown command \"prune\": use list or build\n"},
+	for name, args := range map[string][]string{
+		"no command":            nil,
+		"too many arguments":    {"build", "node"},
+		"too many addresses":    {"mirror", "127.0.0.1:0", "127.0.0.1:1"},
+		"a lock without name":   {"lock"},
+		"an archive of no name": {"load"},
+		"unknown command":       {"prune"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			assert.Equal(t, reports.ExitUsage, run(t.Context(), c.args, &stdout, &stderr))
-			assert.Equal(t, c.says, stderr.String())
+			assert.Equal(t, reports.ExitUsage, run(t.Context(), args, &stdout, &stderr))
+			assert.Equal(t, usage+"\n", stderr.String())
 			assert.Empty(t, stdout.String())
 		})
 	}
