@@ -8,9 +8,10 @@ import (
 )
 
 // rotationFaults are about certificates that should be renewed. A connection that
-// stands outlives its certificate, so that all but the files looks well for long.
+// stands outlives its certificate, so that all but the files may look well for long;
+// how long it stands is not foretold.
 func rotationFaults() []Fault {
-	stale := effect{red: []string{certificatesMounted, scraperRotated}, unclear: []string{targetRotated}}
+	stale := effect{red: []string{certificatesMounted, scraperRotated}, unclear: with(ofTargets, targetRotated)}
 	return []Fault{
 		{
 			ID: "account-removed", Title: "The service account of Prometheus is removed while it runs", Why: "field report 5: the CSR is refused from then on",
