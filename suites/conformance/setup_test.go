@@ -183,12 +183,13 @@ func TestTrafficNotIntercepted(t *testing.T) {
 			replica(o).Sockets = append(replica(o).Sockets, observe.Socket{Local: "127.0.0.1:15001", Remote: "10.244.0.13:5", UID: 1337})
 		}, reports.Fail, `redirected to its proxy; the pod's annotation includeOutboundIPRanges is ""`},
 		{"a connection at the port for inbound traffic fails", func(o *observe.Observation) {
-			replica(o).Sockets = append(replica(o).Sockets, observe.Socket{Local: "10.244.0.13:15006", Remote: "10.244.0.1:5", UID: 1337})
-		}, reports.Fail, "inbound traffic is redirected"},
-		{"a request that the proxy handed on fails", func(o *observe.Observation) {
 			delete(firstReplicaPod(o).Annotations, inboundAnnotation)
-			replica(o).Sockets = append(replica(o).Sockets, observe.Socket{Local: "10.244.0.13:9090", Remote: "127.0.0.6:5", UID: 65534})
-		}, reports.Fail, "redirected; the pod has no annotation includeInboundPorts"},
+			replica(o).Sockets = append(replica(o).Sockets, observe.Socket{Local: "10.244.0.13:15006", Remote: "10.244.0.1:5", UID: 1337})
+		}, reports.Fail, "inbound traffic is redirected to its proxy; the pod has no annotation includeInboundPorts"},
+		{"the agent asking for Prometheus' health passes", func(o *observe.Observation) {
+			replica(o).Sockets = append(replica(o).Sockets,
+				observe.Socket{Local: "127.0.0.6:5", Remote: "10.244.0.13:9090", UID: 1337}, observe.Socket{Local: "10.244.0.13:9090", Remote: "127.0.0.6:5", UID: 65534})
+		}, reports.Pass, ""},
 		{"a refusal of plain HTTP in a STRICT mesh fails", func(o *observe.Observation) {
 			o.Unread = append(o.Unread, observe.Unread{What: "the targets of " + replica(o).Pod, Reason: "read: connection reset by peer"})
 		}, reports.Fail, "which is STRICT from PeerAuthentication istio-system/default"},

@@ -107,10 +107,10 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 		}
 	}
 	for _, s := range r.Sockets {
-		host, _, _ := net.SplitHostPort(s.Remote)
-		_, port, _ := net.SplitHostPort(s.Local)
-		if port == "15006" || host == inboundSource {
-			f.fail("%s: the connection from %s to %s came by way of its proxy: its inbound traffic is redirected%s", r.Pod, s.Remote, s.Local, wish(pod, inboundAnnotation))
+		// A connection from 127.0.0.6 proves nothing: so the proxy hands on what it took
+		// in, and so its agent asks for Prometheus' health in the kubelet's place.
+		if _, port, _ := net.SplitHostPort(s.Local); port == "15006" {
+			f.fail("%s: the connection from %s arrived at port 15006: its inbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, inboundAnnotation))
 			return
 		}
 	}
@@ -132,7 +132,6 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 
 const (
 	webPort            = 9090
-	inboundSource      = "127.0.0.6" // from where Istio's proxy hands on what it took in
 	inboundAnnotation  = "traffic.sidecar.istio.io/includeInboundPorts"
 	outboundAnnotation = "traffic.sidecar.istio.io/includeOutboundIPRanges"
 )

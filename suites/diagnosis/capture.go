@@ -138,19 +138,15 @@ func (f *facts) proxiedTo(r *replica) string {
 	return ""
 }
 
-// inboundSource is from where Istio's proxy hands on what it took in.
-const inboundSource = "127.0.0.6"
-
-// proxiedFrom names a connection into a replica that came by way of its proxy.
+// proxiedFrom names a connection into a replica that came to its proxy. One from
+// 127.0.0.6 may as well be its agent's, which asks for Prometheus' health.
 func proxiedFrom(r *replica) string {
 	if r.seen == nil {
 		return ""
 	}
 	for _, s := range r.seen.Sockets {
-		host, _, _ := net.SplitHostPort(s.Remote)
-		_, port, _ := net.SplitHostPort(s.Local)
-		if host == inboundSource || port == "15006" {
-			return fmt.Sprintf("the connection from %s to %s came by way of its proxy", s.Remote, s.Local)
+		if _, port, _ := net.SplitHostPort(s.Local); port == "15006" {
+			return "the connection from " + s.Remote + " arrived at port 15006"
 		}
 	}
 	return ""
