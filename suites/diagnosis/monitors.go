@@ -131,7 +131,8 @@ func monitorNamespaceNotSelected(f *facts) []finding {
 		}
 		x := certain(m.about(), seen, change)
 		here := m.service != nil && slices.Contains(m.service.Spec.NamespaceSelector.MatchNames, f.namespace)
-		if len(namespaces) > 1 && !here {
+		// A Prometheus that has monitors, of whatever kind, may want no others.
+		if (!f.noneAtAll() || len(namespaces) > 1) && !here {
 			x.confidence = reports.Possible
 		}
 		found = append(found, x)
