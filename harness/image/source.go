@@ -85,10 +85,11 @@ func resolve(ctx context.Context, reference string, transport http.RoundTripper)
 // time, by short name.
 type References map[string]string
 
-// PackagesReferences are plain tags: the node has these images inside.
-func PackagesReferences() References {
+// PackagesReferences are plain tags: the node has these images inside, or has them
+// loaded if they were given to take the place of the catalogue's of the same names.
+func PackagesReferences(instead ...Image) References {
 	refs := References{}
-	for _, i := range Catalogue() {
+	for _, i := range catalogueWith(instead) {
 		refs[i.Name] = i.Reference
 	}
 	return refs
@@ -96,20 +97,15 @@ func PackagesReferences() References {
 
 // RegistryReferences pins every image to a digest. A digest that the catalogue
 // does not know is asked for once and kept in lockFile, so that later runs use
-// the very same image even if upstream moves the tag. An image that is given takes
-// the place of the catalogue's of the same name.
+// the very same image even if upstream moves the tag. Images that are given take
+// the place of the catalogue's of the same names.
 func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper, instead ...Image) (References, error) {
 	lock, err := readLock(lockFile)
 	if err != nil {
 		return nil, err
 	}
 	refs, changed := References{}, false
-	for _, i := range Catalogue() {
-		for _, other := range instead {
-			if other.Name == i.Name {
-				i = other
-			}
-		}
+	for _, i := range catalogueWith(instead) {
 		switch i.Place {
 		case node: // inside upstream's node image
 			continue

@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/e2e-framework/klient"
@@ -93,7 +94,7 @@ type sources struct {
 	kubernetes string
 	charts     mesh.Charts
 	bundle     string // folder of the Operator's module
-	prometheus image.Image
+	prometheus string // version
 	own        string // archive of images that the node lacks, if any
 }
 
@@ -114,7 +115,9 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if err != nil {
 		return "", err
 	}
-	if p.prometheus, err = image.Prometheus(o.Prometheus); err != nil {
+	p.prometheus = o.Prometheus
+	chosen, err := image.Prometheus.Images(o.Prometheus)
+	if err != nil {
 		return "", err
 	}
 	if p.source == image.Registry {
@@ -122,7 +125,7 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 		if err := builder.Own(ctx, p.own); err != nil {
 			return "", err
 		}
-		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil, p.prometheus)
+		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil, chosen...)
 		if err != nil {
 			return "", err
 		}
@@ -130,19 +133,18 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 		p.charts = mesh.RegistryCharts(image.IstioVersion)
 		return "from the registry, by digest", nil
 	}
-	istio, err := image.ModuleDir(ctx, root, "istio", "istio.io/istio")
+	istio, err := image.ModuleDir(ctx, root, image.Istio.Component(image.IstioVersion), image.IstioModule)
 	if err != nil {
 		return "", err
 	}
 	p.charts = mesh.ModuleCharts(istio)
-	p.references, p.kubernetes = image.PackagesReferences(), image.KubernetesVersion
+	p.references, p.kubernetes = image.PackagesReferences(chosen...), image.KubernetesVersion
 	if p.nodeImage, err = builder.Node(ctx); err != nil {
 		return "", err
 	}
-	if o.Prometheus != image.PrometheusVersion { // the node has only the default one inside
-		p.references["prometheus"] = p.prometheus.Reference
+	if lacking := slices.DeleteFunc(chosen, image.Baked); len(lacking) > 0 {
 		p.own = filepath.Join(o.Dir, "own.tar")
-		if err := builder.Archive(ctx, p.own, p.prometheus); err != nil {
+		if err := builder.Archive(ctx, p.own, lacking...); err != nil {
 			return "", err
 		}
 	}

@@ -100,10 +100,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		c.Images, err = image.ParseSource(s)
 		return err
 	})
-	c.Prometheus = image.PrometheusVersion
-	flags.Func("prometheus", "version of Prometheus: "+strings.Join(append([]string{image.PrometheusVersion}, image.OtherPrometheuses...), ", "), func(s string) error {
-		c.Prometheus = s
-		_, err := image.Prometheus(s)
+	c.Prometheus = image.Prometheus.Default()
+	flags.Func("prometheus", "version of Prometheus: "+strings.Join(image.Prometheus.Versions, ", "), func(s string) (err error) {
+		c.Prometheus, err = image.Prometheus.Parse(s)
 		return err
 	})
 	flags.Func("cluster", "name of the cluster; must begin with "+cluster.Prefix, func(s string) error {
