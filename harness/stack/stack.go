@@ -137,7 +137,7 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if err != nil {
 		return "", err
 	}
-	p.charts = mesh.ModuleCharts(istio)
+	p.charts = mesh.ModuleCharts(istio, image.IstioVersion)
 	p.references, p.kubernetes = image.PackagesReferences(chosen...), image.KubernetesVersion
 	if p.nodeImage, err = builder.Node(ctx); err != nil {
 		return "", err
@@ -177,11 +177,11 @@ func (s *Stack) installMesh(ctx context.Context, p sources) (string, error) {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return mesh.Install(gctx, s.Client, mesh.Options{
-			Kubeconfig: s.Cluster.Kubeconfig, Charts: p.charts,
+		return mesh.Install(gctx, s.Client, mesh.Options{Kubeconfig: s.Cluster.Kubeconfig, Release: mesh.Release{
+			Version: image.IstioVersion, Revision: mesh.DefaultRevision, Charts: p.charts,
 			PilotImage: p.references["pilot"], ProxyImage: p.references["proxyv2"],
 			UpstreamEnvoy: p.source == image.Packages,
-		})
+		}})
 	})
 	g.Go(func() error { return cluster.Apply(gctx, s.Client, definitions...) })
 	if err := g.Wait(); err != nil {
