@@ -21,6 +21,7 @@ LEVEL   ?=
 LABEL   ?=
 REPEAT  ?=
 PROMETHEUS ?=
+ISTIO   ?=
 SKIP    ?=
 DRY_RUN ?=
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -36,7 +37,7 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(KEEP),-keep) $(if $(CLUSTER)
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
-	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 ##@ The main job
 
@@ -99,6 +100,7 @@ help: ## Show this help
 	@printf '  %-10s %s\n' \
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
+		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
 		KEEP    'leave the cluster when the run ends' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \

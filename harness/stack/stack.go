@@ -35,6 +35,8 @@ type Options struct {
 	Cache       string // for artefacts that outlive the run
 	Images      image.Source
 	Prometheus  string // version, one of those that [image.Prometheus] has
+	Istio       string // version, one of those that [image.Istio] has
+	Next        string // version of Istio to have at hand for an upgrade, if any
 	Variant     Variant
 	Phase       Phase
 	Log         func(format string, args ...any)
@@ -50,6 +52,8 @@ type Stack struct {
 	Cluster *cluster.Cluster
 	Client  klient.Client
 	Source  image.Source
+	Istio   mesh.Release // what was installed
+	Next    mesh.Release // what it can be upgraded to, if that was asked for
 }
 
 // Up makes the cluster and everything in it. When it fails, the cluster as far as
@@ -71,7 +75,7 @@ func Up(o Options) (*Stack, error) {
 	}
 	if err := o.Phase("images", func(ctx context.Context) (note string, err error) {
 		note, err = parts.find(ctx, o)
-		s.Source = parts.source
+		s.Source, s.Istio, s.Next = parts.source, parts.istio, parts.next
 		return note, err
 	}); err != nil {
 		return s, err
@@ -92,7 +96,8 @@ type sources struct {
 	references image.References
 	nodeImage  string
 	kubernetes string
-	charts     mesh.Charts
+	istio      mesh.Release
+	next       mesh.Release
 	bundle     string // folder of the Operator's module
 	prometheus string // version
 	own        string // archive of images that the node lacks, if any
@@ -115,40 +120,79 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if err != nil {
 		return "", err
 	}
-	p.prometheus = o.Prometheus
-	chosen, err := image.Prometheus.Images(o.Prometheus)
+	images, err := p.choose(ctx, o, root)
 	if err != nil {
 		return "", err
 	}
+	p.own = filepath.Join(o.Dir, "own.tar")
 	if p.source == image.Registry {
-		p.own = filepath.Join(o.Dir, "own.tar")
-		if err := builder.Own(ctx, p.own); err != nil {
-			return "", err
-		}
-		p.references, err = image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil, chosen...)
-		if err != nil {
-			return "", err
-		}
 		p.nodeImage, p.kubernetes = p.references["node"], image.RegistryKubernetesVersion
-		p.charts = mesh.RegistryCharts(image.IstioVersion)
-		return "from the registry, by digest", nil
+		return "from the registry, by digest", builder.Own(ctx, p.own)
 	}
-	istio, err := image.ModuleDir(ctx, root, image.Istio.Component(image.IstioVersion), image.IstioModule)
-	if err != nil {
-		return "", err
-	}
-	p.charts = mesh.ModuleCharts(istio, image.IstioVersion)
-	p.references, p.kubernetes = image.PackagesReferences(chosen...), image.KubernetesVersion
+	p.kubernetes = image.KubernetesVersion
 	if p.nodeImage, err = builder.Node(ctx); err != nil {
 		return "", err
 	}
-	if lacking := slices.DeleteFunc(chosen, image.Baked); len(lacking) > 0 {
-		p.own = filepath.Join(o.Dir, "own.tar")
-		if err := builder.Archive(ctx, p.own, lacking...); err != nil {
-			return "", err
-		}
+	note = "from packages: " + p.nodeImage
+	lacking := slices.DeleteFunc(images, image.Baked)
+	if len(lacking) == 0 {
+		p.own = ""
+		return note, nil
 	}
-	return "from packages: " + p.nodeImage, nil
+	return note, builder.Archive(ctx, p.own, lacking...)
+}
+
+// choose settles the versions, and says of which images the run has chosen one.
+func (p *sources) choose(ctx context.Context, o Options, root string) (images []image.Image, err error) {
+	p.prometheus = o.Prometheus
+	if images, err = image.Prometheus.Images(o.Prometheus); err != nil {
+		return nil, err
+	}
+	istio, err := image.Istio.Images(o.Istio)
+	if err != nil {
+		return nil, err
+	}
+	images = append(images, istio...)
+	if p.references, err = p.refer(ctx, root, images); err != nil {
+		return nil, err
+	}
+	if p.istio, err = p.release(ctx, root, o.Istio, p.references); err != nil || o.Next == "" {
+		return images, err
+	}
+	if istio, err = image.Istio.Images(o.Next); err != nil {
+		return nil, err
+	}
+	next, err := p.refer(ctx, root, istio)
+	if err != nil {
+		return nil, err
+	}
+	p.next, err = p.release(ctx, root, o.Next, next)
+	return append(images, istio...), err
+}
+
+// refer gives the references of every image, with some in the place of the
+// catalogue's.
+func (p *sources) refer(ctx context.Context, root string, instead []image.Image) (image.References, error) {
+	if p.source == image.Packages {
+		return image.PackagesReferences(instead...), nil
+	}
+	return image.RegistryReferences(ctx, filepath.Join(root, "harness", "image", "images.lock.json"), nil, instead...)
+}
+
+// release is a version of Istio under the default revision.
+func (p *sources) release(ctx context.Context, root, version string, references image.References) (mesh.Release, error) {
+	r := mesh.Release{
+		Version: version, Revision: mesh.DefaultRevision, Charts: mesh.RegistryCharts(version),
+		PilotImage: references["pilot"], ProxyImage: references["proxyv2"], UpstreamEnvoy: p.source == image.Packages,
+	}
+	if p.source == image.Packages {
+		dir, err := image.ModuleDir(ctx, root, image.Istio.Component(version), image.IstioModule)
+		if err != nil {
+			return r, err
+		}
+		r.Charts = mesh.ModuleCharts(dir, version)
+	}
+	return r, nil
 }
 
 func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note string, err error) {
@@ -177,17 +221,13 @@ func (s *Stack) installMesh(ctx context.Context, p sources) (string, error) {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return mesh.Install(gctx, s.Client, mesh.Options{Kubeconfig: s.Cluster.Kubeconfig, Release: mesh.Release{
-			Version: image.IstioVersion, Revision: mesh.DefaultRevision, Charts: p.charts,
-			PilotImage: p.references["pilot"], ProxyImage: p.references["proxyv2"],
-			UpstreamEnvoy: p.source == image.Packages,
-		}})
+		return mesh.Install(gctx, s.Client, mesh.Options{Kubeconfig: s.Cluster.Kubeconfig, Release: s.Istio})
 	})
 	g.Go(func() error { return cluster.Apply(gctx, s.Client, definitions...) })
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	return "Istio " + image.IstioVersion + ", STRICT", nil
+	return "Istio " + s.Istio.Version + ", STRICT", nil
 }
 
 // byUpstream maps upstream's references, which the manifests name, to those of

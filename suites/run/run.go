@@ -199,7 +199,7 @@ func (r *Run) setUp() error {
 		})
 	}
 	s, err := stack.Up(stack.Options{
-		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Prometheus: r.Prometheus, Variant: stack.Default,
+		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Prometheus: r.Prometheus, Istio: r.Istio, Variant: stack.Default,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
 		Progress: r.buildProgress,
 	})
