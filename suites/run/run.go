@@ -216,7 +216,7 @@ func (r *Run) setUp() error {
 	}
 	s, err := stack.Up(stack.Options{
 		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
-		Prometheus: r.Prometheus, Variant: variant,
+		Prometheus: r.Prometheus, Istio: r.Istio, Variant: variant,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
 		Progress: r.buildProgress,
 	})
