@@ -24,6 +24,7 @@ LABEL   ?=
 REPEAT  ?=
 PROMETHEUS ?=
 ISTIO   ?=
+NEXT    ?=
 SKIP    ?=
 DRY_RUN ?=
 FAULT   ?=
@@ -49,7 +50,7 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
-	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 ##@ The main job
 
@@ -140,6 +141,7 @@ help: ## Show this help
 		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
+		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
 		PARALLEL 'how many faults to try at a time (6)' \

@@ -52,6 +52,8 @@ type Config struct {
 	Lock   string       // file with the digests of images; the checkout's own if empty
 	// Istio is the version to run, as in "1.30.4".
 	Istio string
+	// Next is the version of Istio to have at hand for an upgrade; empty for none.
+	Next string
 	// Prometheus is the version to run, as in "v3.12.0".
 	Prometheus string
 	Cluster    string        // name of the cluster, made up if empty
@@ -126,6 +128,10 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	})
 	flags.Func("istio", "version of Istio, or its minor: "+strings.Join(image.Istio.Versions, ", "), func(s string) (err error) {
 		c.Istio, err = image.Istio.Parse(s)
+		return err
+	})
+	flags.Func("next", "version of Istio to have at hand for an upgrade, in the same words", func(s string) (err error) {
+		c.Next, err = image.Istio.Parse(s)
 		return err
 	})
 	flags.Func("cluster", "name of the cluster; must begin with "+cluster.Prefix, func(s string) error {
@@ -346,7 +352,7 @@ func (c Config) Settings() map[string]string {
 		skip = append(skip, id+"="+c.Skip[id])
 	}
 	return map[string]string{
-		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
+		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,
