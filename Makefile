@@ -29,6 +29,9 @@ SKIP    ?=
 DRY_RUN ?=
 FAULT   ?=
 PARALLEL ?=
+FROM    ?= 1.30
+TO      ?= 1.31
+UPGRADE ?= in-place
 RECORD  ?=
 MODE    ?= e2e
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -84,6 +87,11 @@ clean: build ## Remove every cluster that any run left
 faults: ## Make every mistake of the catalogue, and see that each is caught (MODE=check: on a kept cluster)
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/faults ./suites/faults
 	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
+
+.PHONY: upgrade
+upgrade: ## Upgrade a mesh step by step and roll it back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
+	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) -istio=$(FROM) -next=$(TO) -upgrade=$(UPGRADE)
 
 ##@ Reports
 
@@ -146,7 +154,10 @@ help: ## Show this help
 		FAULT   'try only the faults whose ID matches this regular expression' \
 		PARALLEL 'how many faults to try at a time (6)' \
 		RECORD  'folder for recordings of what was observed of faults' \
-		MODE    'of faults: e2e makes a cluster, check uses one that stands (e2e)' \
+		FROM    'version of Istio to upgrade from (1.30)' \
+		TO      'version of Istio to upgrade to (1.31)' \
+		UPGRADE 'how to upgrade: in-place, canary or both (in-place)' \
+		MODE    'of faults and upgrade: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \
 		LEVEL   'run only these levels: core,extended,provisional' \
