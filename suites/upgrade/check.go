@@ -91,7 +91,7 @@ func (f *finding) steps(r Record) {
 		if e.Error != "" || len(s.bad()) > 0 {
 			continue
 		}
-		f.saw(sourceSteps, s.Name.String(), "%s; then %s held; scrapes from %s to %s: %s",
+		f.saw(sourceSteps, s.String(), "%s; then %s held; scrapes from %s to %s: %s",
 			e.Title, ids(s.Checks), e.From.Format(time.TimeOnly), e.To.Format(time.TimeOnly), scrapesText(s))
 	}
 	for _, n := range r.Planned {
@@ -106,7 +106,7 @@ func when(s Step) string {
 	if s.Stage == Before {
 		return "before the upgrade"
 	}
-	return "after the step " + s.Name.String()
+	return "after the step " + s.String()
 }
 
 // explain adds causes that are not known yet: one that lasts is found after each step.

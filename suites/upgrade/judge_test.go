@@ -361,6 +361,27 @@ func TestAStepIsJudgedByTheChecksOfTheSubject(t *testing.T) {
 	}
 }
 
+// While the replicas are made anew one by one they differ, and nothing else may.
+func TestReplicasMayDifferWhereTheyMust(t *testing.T) {
+	verdict := func(step string, spoil func(*observe.Observation)) reports.Verdict {
+		r := good(t, upgradeInPlace.ID)
+		o := find(&r, Forward, firstReplica).Observation
+		spoil(&o)
+		results := judge(step, o)
+		return results[slices.IndexFunc(results, func(c reports.Check) bool { return c.ID == sameProxiesID })].Verdict
+	}
+	nothing := func(*observe.Observation) {}
+	assert.Equal(t, reports.Skip, verdict(firstReplica, nothing))
+	assert.Equal(t, reports.Fail, verdict("rest", nothing), "in the end they must not")
+	assert.Equal(t, reports.Fail, verdict(firstReplica, func(o *observe.Observation) {
+		for i := range o.Pods {
+			if o.Pods[i].Name == "prometheus-default-0" {
+				o.Pods[i].Spec.InitContainers = nil
+			}
+		}
+	}), "one has no sidecar")
+}
+
 func TestTheTimelineHasEveryStep(t *testing.T) {
 	r := good(t, upgradeCanary.ID)
 	var begun []string

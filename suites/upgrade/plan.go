@@ -94,6 +94,9 @@ func (s subject) byCanary() []move {
 	return append(moves, removal)
 }
 
+// firstReplica is the step after which the two replicas have different proxies.
+const firstReplica = "first-replica"
+
 // restarts have the pods made anew, which then get the proxy of a release. The order
 // brings about every pair of proxies: one target is new while all of Prometheus is
 // old; then one replica is new while there is a target of each.
@@ -105,7 +108,7 @@ func (s subject) restarts(stage Stage, release mesh.Release) []move {
 	rest.watch = true
 	return []move{
 		{Name: Name{stage, "first-target"}, change: disrupt.ReplicaRestart(s.client, "first-target", "a first pod of productpage is made anew", s.namespace, "productpage-v1")},
-		replica("first-replica", "the first replica of Prometheus is made anew", "prometheus-default-0"),
+		replica(firstReplica, "the first replica of Prometheus is made anew", "prometheus-default-0"),
 		replica("second-replica", "the second replica of Prometheus is made anew", "prometheus-default-1"),
 		rest,
 	}

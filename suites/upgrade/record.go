@@ -99,11 +99,37 @@ func judge(step string, o observe.Observation) []reports.Check {
 	}
 	results := []reports.Check{conformance.PodsReplaced(scrapesID, Profile, step).Verdict(o)}
 	for _, c := range conformance.Catalogue() {
-		if slices.Contains(profiles, c.Profile) && c.Disrupts == "" && !c.Optional && c.Long == "" {
+		switch {
+		case !slices.Contains(profiles, c.Profile) || c.Disrupts != "" || c.Optional || c.Long != "":
+		case c.ID == sameProxiesID && step == firstReplica && replicasDiffer(o):
+			results = append(results, reports.Check{
+				ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level, Verdict: reports.Skip,
+				Reason: "every replica has a ready sidecar; that they are of different versions is what this step is for",
+			})
+		default:
 			results = append(results, c.Verdict(o))
 		}
 	}
 	return results
+}
+
+// sameProxiesID is the check that allows no replicas with different proxies: it is
+// right about an upgrade that stops half way, and wrong about one that goes on.
+const sameProxiesID = "prometheus-sidecar-injected"
+
+// replicasDiffer reports whether the versions of their sidecars are all that there is
+// to say against the replicas.
+func replicasDiffer(o observe.Observation) bool {
+	versions := map[string]bool{}
+	replicas := observe.Replicas(o)
+	for i := range replicas {
+		s, ok := observe.SidecarOf(&replicas[i])
+		if !ok || !s.Ready {
+			return false
+		}
+		versions[s.Version()] = true
+	}
+	return len(versions) > 1 && !versions[""]
 }
 
 // write keeps a record in a file, which appears whole or not at all.
@@ -140,7 +166,7 @@ func read(path string) (Record, error) {
 		if v := s.Observation.FormatVersion; v != observe.FormatVersion {
 			return r, fmt.Errorf("%s has observations of format version %d, this suite reads version %d", path, v, observe.FormatVersion)
 		}
-		s.Checks = judge(s.Name.Step, s.Observation)
+		s.Checks = judge(s.Step, s.Observation)
 	}
 	return r, nil
 }

@@ -10,9 +10,12 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
@@ -151,7 +154,7 @@ func (s *Session) walk(record *Record, moves []move, subject subject) error {
 				return err
 			}
 		}
-		err := s.run.Phase(m.Name.String(), func(ctx context.Context) (string, error) {
+		err := s.run.Phase(m.String(), func(ctx context.Context) (string, error) {
 			step, err := s.take(ctx, m)
 			if err != nil {
 				return "", err
@@ -229,6 +232,9 @@ func (s *Session) take(ctx context.Context, m move) (Step, error) {
 // look is at the subject as it stands, which an observer made just now tells from how
 // it was before. That scrapes do not settle is for the checks to say.
 func (s *Session) look(ctx context.Context, watch bool) (observe.Observation, error) {
+	if err := s.awaitGone(ctx); err != nil {
+		return observe.Observation{}, err
+	}
 	observer, err := s.newObserver()
 	if err != nil {
 		return observe.Observation{}, err
@@ -239,6 +245,42 @@ func (s *Session) look(ctx context.Context, watch bool) (observe.Observation, er
 		return o, err
 	}
 	return observer.Watch(ctx, o, s.run.Watch)
+}
+
+const (
+	// goneTimeout bounds the end of a pod: its grace period is 30 s at most.
+	goneTimeout = time.Minute
+	// discoveryDelay is how long Prometheus may keep a target that is gone: its
+	// discovery hands changes on every 5 s (updatert in its discovery/manager.go).
+	discoveryDelay = 6 * time.Second
+)
+
+// awaitGone waits until the pods that a step has replaced are gone, and known to be.
+func (s *Session) awaitGone(ctx context.Context) error {
+	some := false
+	err := wait.For(ctx, "the replaced pods to be gone", func(ctx context.Context) (bool, string, error) {
+		var pods corev1.PodList
+		if err := s.run.Stack.Client.Resources(stack.Namespace).List(ctx, &pods); err != nil {
+			return false, "", err
+		}
+		var going []string
+		for _, p := range pods.Items {
+			if p.DeletionTimestamp != nil {
+				going = append(going, p.Name)
+			}
+		}
+		some = some || len(going) > 0
+		return len(going) == 0, strings.Join(going, ", "), nil
+	}, wait.Timeout(goneTimeout))
+	if err != nil || !some {
+		return err
+	}
+	select {
+	case <-time.After(discoveryDelay):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // note says in a few words what came of a step.

@@ -24,7 +24,7 @@ func tracks(r Record) []reports.Track {
 	var all []reports.Track
 	for _, s := range r.Steps {
 		o := s.staged()
-		all = merge(all, conformance.Tracks(o, conformance.PodsReplaced(r.Check, Profile, s.Name.String())))
+		all = merge(all, conformance.Tracks(o, conformance.PodsReplaced(r.Check, Profile, s.String())))
 	}
 	return all
 }
@@ -35,7 +35,7 @@ func (s Step) staged() observe.Observation {
 	o := s.Observation
 	o.Episodes = slices.Clone(o.Episodes)
 	for i := range o.Episodes {
-		o.Episodes[i].Disruption = s.Name.String()
+		o.Episodes[i].Disruption = s.String()
 	}
 	return o
 }
