@@ -32,6 +32,7 @@ PARALLEL ?=
 FROM    ?= 1.30
 TO      ?= 1.31
 UPGRADE ?= in-place
+MISTAKE ?=
 RECORD  ?=
 MODE    ?= e2e
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -91,7 +92,7 @@ faults: ## Make every mistake of the catalogue, and see that each is caught (MOD
 .PHONY: upgrade
 upgrade: ## Upgrade a mesh step by step and roll it back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
-	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) -istio=$(FROM) -next=$(TO) -upgrade=$(UPGRADE)
+	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) -istio=$(FROM) -next=$(TO) -upgrade=$(UPGRADE) $(if $(MISTAKE),-mistake=$(MISTAKE))
 
 ##@ Reports
 
@@ -157,6 +158,7 @@ help: ## Show this help
 		FROM    'version of Istio to upgrade from (1.30)' \
 		TO      'version of Istio to upgrade to (1.31)' \
 		UPGRADE 'how to upgrade: in-place, canary or both (in-place)' \
+		MISTAKE 'what to do wrong in an upgrade on purpose: no-injection, permissive or trust-domain' \
 		MODE    'of faults and upgrade: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \

@@ -47,6 +47,7 @@ type Release struct {
 	PilotImage    string // full reference
 	ProxyImage    string // full reference
 	UpstreamEnvoy bool   // the proxy is upstream Envoy, without the filters that Istio adds
+	TrustDomain   string // of every identity; empty for Istio's own, cluster.local
 }
 
 // Install installs a control plane, the first one or one beside others, waits for
@@ -189,6 +190,9 @@ func values(o Options) map[string]any {
 	}
 	if o.Revision != DefaultRevision {
 		v["revision"] = o.Revision
+	}
+	if o.TrustDomain != "" {
+		v["meshConfig"].(map[string]any)["trustDomain"] = o.TrustDomain //nolint:forcetypeassert // it was made above
 	}
 	if o.UpstreamEnvoy {
 		// Istio's own filters are not in upstream's Envoy; a proxy that is told to

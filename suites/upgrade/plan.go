@@ -28,6 +28,7 @@ type subject struct {
 	kubeconfig string
 	namespace  string // of the targets and of Prometheus
 	from, to   mesh.Release
+	mistake    *disrupt.Disruption // made on the way forward, if any
 }
 
 // canary is the newer control plane under a revision of its own, as in "1-31".
@@ -52,9 +53,9 @@ func (s subject) inPlace() []move {
 			return mesh.Upgrade(ctx, s.client, s.options(becomes))
 		})
 	}
-	moves := []move{s.nothing(), plane(Forward, s.from, s.to)}
+	moves := []move{s.nothing(), s.spoilt(plane(Forward, s.from, s.to))}
 	moves = append(moves, s.restarts(Forward, s.to)...)
-	moves = append(moves, plane(Back, s.to, s.from))
+	moves = append(moves, s.mended(plane(Back, s.to, s.from)))
 	return append(moves, s.restarts(Back, s.from)...)
 }
 
@@ -73,10 +74,10 @@ func (s subject) byCanary() []move {
 		s.move(Forward, "second-control-plane", "a control plane of Istio "+canary.Version+" stands beside that of "+s.from.Version, func(ctx context.Context) error {
 			return mesh.Install(ctx, s.client, s.options(canary))
 		}),
-		follow(Forward, canary),
+		s.spoilt(follow(Forward, canary)),
 	}
 	moves = append(moves, s.restarts(Forward, canary)...)
-	moves = append(moves, follow(Back, s.from))
+	moves = append(moves, s.mended(follow(Back, s.from)))
 	moves = append(moves, s.restarts(Back, s.from)...)
 	moves = append(moves, follow(Final, canary), s.move(Final, "pods", "every pod is made anew", func(ctx context.Context) error {
 		// How each of them does alone was seen on the way forward.

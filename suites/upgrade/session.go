@@ -24,26 +24,36 @@ import (
 type Session struct {
 	run     *run.Run
 	planned []Check
+	mistake func(s *subject, check string)
 	records []Record
 	// observer looks on; until is when what it saw last ended.
 	observer *observe.Observer
 	until    time.Time
 }
 
-// NewSession plans a run of the paths that a user names: in-place, canary or both. The
-// error is the user's.
-func NewSession(r *run.Run, paths string) (*Session, error) {
+// Options are those that only upgrades have.
+type Options struct {
+	Ways    string // in-place, canary or both
+	Mistake string // to make on purpose, by its name; empty for none
+}
+
+// NewSession plans a run. The error is the user's.
+func NewSession(r *run.Run, o Options) (*Session, error) {
 	if r.Select != nil || len(r.Profiles) > 0 || len(r.Levels) > 0 || r.Labels != nil || len(r.Skip) > 0 {
 		return nil, errors.New("an upgrade is judged by all of its checks: choose its way with -upgrade (UPGRADE= of make), and no check, profile, level, label or skip")
 	}
-	s := &Session{run: r}
+	mistake, err := parseMistake(o.Mistake)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{run: r, mistake: mistake}
 	for _, c := range Catalogue() {
-		if paths == "both" || c.ID == "upgrade-"+paths {
+		if o.Ways == "both" || c.ID == "upgrade-"+o.Ways {
 			s.planned = append(s.planned, c)
 		}
 	}
 	if len(s.planned) == 0 {
-		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both", paths)
+		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both", o.Ways)
 	}
 	if r.Mode == run.Explain {
 		return s, nil
@@ -63,6 +73,8 @@ func (s *Session) DryRun() string {
 	subject.from.Version, subject.to.Version = s.run.Istio, s.run.Next
 	for _, c := range s.planned {
 		fmt.Fprintf(&b, "%s: %s\n", c.ID, c.Title)
+		subject := subject
+		s.mistake(&subject, c.ID)
 		for _, m := range subject.plan(c.ID) {
 			fmt.Fprintf(&b, "  %-32s %s\n", m.Name, m.change.Title)
 		}
@@ -130,6 +142,7 @@ func (s *Session) newObserver() (*observe.Observer, error) {
 // error is of the run: that a step fails is for the check to say.
 func (s *Session) Upgrade(c Check) (reports.Check, error) {
 	subject := newSubject(s.run.Stack)
+	s.mistake(&subject, c.ID)
 	record := Record{Check: c.ID, From: subject.from.Version, To: subject.to.Version}
 	moves := subject.plan(c.ID)
 	for _, m := range moves {

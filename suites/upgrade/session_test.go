@@ -39,7 +39,7 @@ func TestAnUpgradeIsAskedForInWordsThatMeanOne(t *testing.T) {
 		"to be judged once more": {explaining, "both", []string{"upgrade-in-place", "upgrade-canary"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := NewSession(c.run, c.paths)
+			s, err := NewSession(c.run, Options{Ways: c.paths})
 			if c.says != "" {
 				require.ErrorContains(t, err, c.says)
 				return
@@ -55,7 +55,7 @@ func TestAnUpgradeIsAskedForInWordsThatMeanOne(t *testing.T) {
 }
 
 func TestADryRunNamesEveryStep(t *testing.T) {
-	s, err := NewSession(ofVersions(older, newer), "both")
+	s, err := NewSession(ofVersions(older, newer), Options{Ways: "both"})
 	require.NoError(t, err)
 	text := s.DryRun()
 	for _, c := range s.planned {
@@ -64,6 +64,33 @@ func TestADryRunNamesEveryStep(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 2, strings.Count(text, "the control plane goes"))
+}
+
+func TestAMistakeIsMadeOnTheWayForwardOnly(t *testing.T) {
+	for name, title := range map[string]string{"permissive": "the mesh is made PERMISSIVE", "no-injection": "no webhook injects sidecars", "trust-domain": ""} {
+		s, err := NewSession(ofVersions(older, newer), Options{Ways: "both", Mistake: name})
+		require.NoError(t, err)
+		for _, c := range s.planned {
+			subject := planned
+			s.mistake(&subject, c.ID)
+			spoilt := 0
+			for _, m := range subject.plan(c.ID) {
+				if title != "" && strings.Contains(m.change.Title, title) {
+					assert.Equal(t, Forward, m.Stage)
+					spoilt++
+				}
+			}
+			if title == "" {
+				assert.NotEmpty(t, subject.to.TrustDomain)
+				assert.Equal(t, subject.to.TrustDomain, subject.canary().TrustDomain)
+				assert.Empty(t, subject.from.TrustDomain, "the way back is to what was")
+				continue
+			}
+			assert.Equal(t, 1, spoilt, name+" "+c.ID)
+		}
+	}
+	_, err := NewSession(ofVersions(older, newer), Options{Ways: "both", Mistake: "forgetting"})
+	assert.ErrorContains(t, err, "use no-injection, permissive, trust-domain")
 }
 
 // On a cluster that goes, nothing is left half way.

@@ -14,17 +14,18 @@ import (
 // current is the session that TestUpgrade belongs to; there is one a process.
 var (
 	current *Session
-	paths   string
+	options Options
 )
 
 func init() {
-	flag.StringVar(&paths, "upgrade", "in-place", "how to upgrade the mesh: in-place, canary or both")
+	flag.StringVar(&options.Ways, "upgrade", "in-place", "how to upgrade the mesh: in-place, canary or both")
+	flag.StringVar(&options.Mistake, "mistake", "", "what to do wrong on purpose: no-injection, permissive or trust-domain")
 }
 
 func TestMain(m *testing.M) {
 	os.Exit(run.Main(m, run.Suite{
 		Test:    "TestUpgrade",
-		Plan:    func(r *run.Run) (err error) { current, err = NewSession(r, paths); return err },
+		Plan:    func(r *run.Run) (err error) { current, err = NewSession(r, options); return err },
 		DryRun:  func(*run.Run) { fmt.Print(current.DryRun()) },
 		Explain: func(*run.Run) error { return current.Explain() },
 	}))
