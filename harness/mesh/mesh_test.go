@@ -60,6 +60,13 @@ func TestBothDataPlanesWriteTheSameAccessLogAndKeepTheSameCounters(t *testing.T)
 	assert.Equal(t, []any{TLSCounters}, at(t, istios, "meshConfig", "defaultConfig", "proxyStatsMatcher", "inclusionRegexps"))
 }
 
+func TestATrustDomainIsIstiosOwnUnlessGiven(t *testing.T) {
+	assert.Nil(t, at(t, istios, "meshConfig", "trustDomain"))
+	o := istios
+	o.TrustDomain = "another.example"
+	assert.Equal(t, "another.example", at(t, o, "meshConfig", "trustDomain"))
+}
+
 func TestTheValuesOfOneCallAreNotThoseOfAnother(t *testing.T) {
 	first := values(istios)
 	first["global"].(map[string]any)["hub"] = "changed"
