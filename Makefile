@@ -23,10 +23,16 @@ LEVEL   ?=
 LABEL   ?=
 REPEAT  ?=
 PROMETHEUS ?=
+ISTIO   ?=
+NEXT    ?=
 SKIP    ?=
 DRY_RUN ?=
 FAULT   ?=
 PARALLEL ?=
+FROM    ?= 1.30
+TO      ?= 1.31
+UPGRADE ?= in-place
+MISTAKE ?=
 RECORD  ?=
 MODE    ?= e2e
 FILE    ?= reports/out/latest/observations/conformance.json
@@ -53,7 +59,7 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
-	$(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
 	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
@@ -100,6 +106,11 @@ doctor: build ## Say what would make that worth little, and judge nothing (CONTE
 faults: ## Make every mistake of the catalogue, and see that each is caught (MODE=check: on a kept cluster)
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/faults ./suites/faults
 	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
+
+.PHONY: upgrade
+upgrade: ## Upgrade a mesh step by step and roll it back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
+	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) -istio=$(FROM) -next=$(TO) -upgrade=$(UPGRADE) $(if $(MISTAKE),-mistake=$(MISTAKE))
 
 ##@ Reports
 
@@ -160,11 +171,17 @@ help: ## Show this help
 		MIRROR  'registry to pull every image through: host:port, or https://host:port' \
 		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
+		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
+		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
 		PARALLEL 'how many faults to try at a time (6)' \
 		RECORD  'folder for recordings of what was observed of faults' \
-		MODE    'of faults: e2e makes a cluster, check uses one that stands (e2e)' \
+		FROM    'version of Istio to upgrade from (1.30)' \
+		TO      'version of Istio to upgrade to (1.31)' \
+		UPGRADE 'how to upgrade: in-place, canary or both (in-place)' \
+		MISTAKE 'what to do wrong in an upgrade on purpose: no-injection, permissive or trust-domain' \
+		MODE    'of faults and upgrade: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \
 		LEVEL   'run only these levels: core,extended,provisional' \

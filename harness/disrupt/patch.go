@@ -51,17 +51,17 @@ func Patch(client klient.Client, name, title string, ref ObjectRef, change func(
 	if !known {
 		panic(fmt.Sprintf("disrupt.Patch: nobody would undo the change of a %s that a killed run left", ref.GroupVersionKind))
 	}
-	c := client.Resources().GetControllerRuntimeClient()
-	get := func(ctx context.Context) (*unstructured.Unstructured, error) {
+	get := func(ctx context.Context) (crclient.Client, *unstructured.Unstructured, error) {
+		c := client.Resources().GetControllerRuntimeClient()
 		u := &unstructured.Unstructured{}
 		u.SetGroupVersionKind(ref.GroupVersionKind)
 		err := c.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, u)
-		return u, err
+		return c, u, err
 	}
 	return Disruption{
 		Name: name, Title: title,
 		Apply: func(ctx context.Context) error {
-			u, err := get(ctx)
+			c, u, err := get(ctx)
 			if err != nil {
 				return err
 			}
@@ -76,7 +76,7 @@ func Patch(client klient.Client, name, title string, ref ObjectRef, change func(
 			return mergeInto(ctx, c, u, patch, string(back))
 		},
 		Undo: func(ctx context.Context) error {
-			u, err := get(ctx)
+			c, u, err := get(ctx)
 			if err != nil {
 				return err
 			}

@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/e2e-framework/klient"
 	"sigs.k8s.io/e2e-framework/klient/k8s"
+	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
@@ -39,6 +42,56 @@ func PodRestart(client klient.Client, name, title, namespace, pod string) Disrup
 			return awaitPod(ctx, client, namespace, pod, "the pod "+pod+" to be ready", ready)
 		},
 	}
+}
+
+// ReplicaRestart deletes the first pod of a Deployment, by name, and waits until
+// another has taken its place.
+func ReplicaRestart(client klient.Client, name, title, namespace, deployment string) Disruption {
+	settled := func(ctx context.Context, old types.UID) error {
+		return wait.For(ctx, "every replica of "+namespace+"/"+deployment+" to be ready", func(ctx context.Context) (bool, string, error) {
+			d, pods, err := replicasOf(ctx, client, namespace, deployment)
+			if err != nil {
+				return false, "", err
+			}
+			n := 0
+			for _, p := range pods {
+				if p.UID != old && ready(p) {
+					n++
+				}
+			}
+			return n == int(*d.Spec.Replicas), fmt.Sprintf("%d of %d ready", n, *d.Spec.Replicas), nil
+		}, wait.Timeout(recoveryTimeout))
+	}
+	return Disruption{
+		Name: name, Title: title,
+		Apply: func(ctx context.Context) error {
+			_, pods, err := replicasOf(ctx, client, namespace, deployment)
+			if err != nil {
+				return err
+			}
+			if len(pods) == 0 {
+				return fmt.Errorf("the Deployment %s/%s has no pod", namespace, deployment)
+			}
+			if err := client.Resources(namespace).Delete(ctx, &pods[0]); err != nil {
+				return err
+			}
+			return settled(ctx, pods[0].UID)
+		},
+		Undo: func(ctx context.Context) error { return settled(ctx, "") },
+	}
+}
+
+// replicasOf are the pods of a Deployment, by name.
+func replicasOf(ctx context.Context, client klient.Client, namespace, deployment string) (d appsv1.Deployment, pods []corev1.Pod, err error) {
+	if err := client.Resources(namespace).Get(ctx, deployment, namespace, &d); err != nil {
+		return d, nil, err
+	}
+	var list corev1.PodList
+	if err := client.Resources(namespace).List(ctx, &list, resources.WithLabelSelector(metav1.FormatLabelSelector(d.Spec.Selector))); err != nil {
+		return d, nil, err
+	}
+	slices.SortFunc(list.Items, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return d, list.Items, nil
 }
 
 // Rollout restarts every pod of a Deployment, as `kubectl rollout restart` does.

@@ -194,12 +194,28 @@ func (b *Builder) buildAll(ctx context.Context, parts []part, t *tracker) (map[s
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	istio, err := ModuleDir(ctx, b.root, "istio", "istio.io/istio")
-	if err != nil {
-		return nil, err
+	return folders, b.addModules(ctx, folders, Catalogue())
+}
+
+// moduleSuffix behind the name of a component stands for the folder of Istio's
+// module as the component pins it.
+const moduleSuffix = "-module"
+
+// addModules adds the folders of the modules of which images take files as they are.
+func (b *Builder) addModules(ctx context.Context, folders map[string]string, images []Image) (err error) {
+	for _, i := range images {
+		for _, f := range i.recipe.programs {
+			part, _, _ := strings.Cut(f.from, "/")
+			component, ok := strings.CutSuffix(part, moduleSuffix)
+			if !ok {
+				continue
+			}
+			if folders[part], err = ModuleDir(ctx, b.root, component, IstioModule); err != nil {
+				return err
+			}
+		}
 	}
-	folders["istio-module"] = istio
-	return folders, nil
+	return nil
 }
 
 // nodeVariant is what differs between node images.
@@ -329,6 +345,9 @@ func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error
 			return err
 		}
 	}
+	if err := b.addModules(ctx, folders, images); err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp(filepath.Dir(to), "images-")
 	if err != nil {
 		return err
@@ -345,8 +364,8 @@ func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error
 func podImages(dir string, folders map[string]string, wanted []Image) (map[name.Reference]v1.Image, error) {
 	images := map[name.Reference]v1.Image{}
 	for _, i := range wanted {
-		layer := filepath.Join(dir, i.Name)
-		if err := os.Mkdir(layer, 0o755); err != nil {
+		layer, err := os.MkdirTemp(dir, i.Name+"-") // there may be two versions of it
+		if err != nil {
 			return nil, err
 		}
 		files := slices.Clone(i.recipe.programs)

@@ -16,10 +16,9 @@ import (
 const (
 	// KubernetesVersion is what the node image runs when it is built from packages.
 	KubernetesVersion = "v1.37.2"
-	// IstioVersion is the release in registry mode. The module proxy serves no tags
-	// of Istio; from packages it is the commit below of the same minor.
+	// IstioVersion is the release in registry mode. From packages it is the commit of
+	// the same minor in [istioCommits].
 	IstioVersion = "1.31.0"
-	istioCommit  = "eed52ebb66ad"
 	// PrometheusVersion is set in the Prometheus CR beside the image: the Operator
 	// derives the configuration it generates from it.
 	PrometheusVersion = "v3.16.0"
@@ -37,11 +36,6 @@ const (
 	own  = "own"  // the suite's own, published nowhere: baked in, or loaded into a node from a registry
 )
 
-// OtherPrometheuses are the versions of Prometheus that can be tried instead of the
-// default: 3.12 is the Operator's own, and the last that does not get over a renewal
-// without caFile; 3.5 is a release with long support.
-var OtherPrometheuses = []string{"v3.12.0", "v3.5.0"}
-
 // Image is one image of the run: what upstream calls it, and how it is made here.
 type Image struct {
 	Name      string // short and unique, as in "proxyv2"
@@ -54,7 +48,7 @@ type Image struct {
 // recipe makes an image from packages.
 type recipe struct {
 	debian   bool   // on top of the pod root file system; otherwise from scratch
-	programs []file // from is "<component>/<program>", resolved when built
+	programs []file // from is "<component>/<program>" or "<component>-module/<file>", resolved when built
 	user     string
 	entry    []string
 	env      []string
@@ -94,65 +88,64 @@ func Catalogue() []Image {
 		k8s("etcd", "etcd:3.7.0-0", static("etcd/etcd", "/usr/local/bin/etcd")),
 		k8s("coredns", "coredns/coredns:v1.14.6", static("coredns/coredns", "/coredns")),
 		k8s("pause", pauseTag, static("pause/pause", "/pause")),
-		{
-			Name: "pilot", Place: pod, Reference: "registry.istio.io/release/pilot:" + IstioVersion,
-			recipe: recipe{
-				debian: true, user: "1337:1337", entry: []string{"/usr/local/bin/pilot-discovery"},
-				programs: []file{program("istio/pilot-discovery", "/usr/local/bin/pilot-discovery")},
-			},
-		},
-		{
-			Name: "proxyv2", Place: pod, Reference: "registry.istio.io/release/proxyv2:" + IstioVersion,
-			recipe: recipe{
-				debian: true, entry: []string{"/usr/local/bin/pilot-agent"},
-				programs: []file{
-					program("istio/pilot-agent", "/usr/local/bin/pilot-agent"),
-					program("envoy/envoy", "/usr/local/bin/envoy"),
-					{from: "istio-module/tools/packaging/common/envoy_bootstrap.json", path: "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"},
-				},
-			},
-		},
-		prometheusImage(PrometheusVersion, "prometheus"),
-		{
+	}
+	images = append(images, istioImages("istio", IstioVersion)...)
+	images = append(images, prometheusImages("prometheus", PrometheusVersion)...)
+	images = append(images,
+		Image{
 			Name: "prometheus-operator", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-operator:" + OperatorVersion,
 			recipe: withUser(static("prometheus-operator/operator", "/bin/operator"), "65534:65534"),
 		},
-		{
+		Image{
 			Name: "prometheus-config-reloader", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-config-reloader:" + OperatorVersion,
 			recipe: withUser(static("prometheus-operator/prometheus-config-reloader", "/bin/prometheus-config-reloader"), "65534:65534"),
 		},
-	}
-	images = append(images, Image{
-		Name: "probe", Place: own, Reference: "localhost/mtls-scrape-conformance/probe:1",
-		recipe: withUser(static("probe/probe", "/probe"), "1000:1000"),
-	})
+		Image{
+			Name: "probe", Place: own, Reference: "localhost/mtls-scrape-conformance/probe:1",
+			recipe: withUser(static("probe/probe", "/probe"), "1000:1000"),
+		},
+	)
 	return append(images, bookinfoImages()...)
 }
 
-// prometheusImage is a release of Prometheus, from the component that builds it.
-func prometheusImage(version, component string) Image {
-	return Image{
+// istioImages are the control plane and the proxy of a release of Istio, from the
+// component that builds them. All have one Envoy, which for an older release is
+// newer than its own: 1.39 takes the bootstrap of 1.30's agent and all that the
+// control planes of 1.30 and 1.31 send to it. So an upgrade changes all but Envoy.
+func istioImages(component, version string) []Image {
+	return []Image{
+		{
+			Name: "pilot", Place: pod, Reference: "registry.istio.io/release/pilot:" + version,
+			recipe: recipe{
+				debian: true, user: "1337:1337", entry: []string{"/usr/local/bin/pilot-discovery"},
+				programs: []file{program(component+"/pilot-discovery", "/usr/local/bin/pilot-discovery")},
+			},
+		},
+		{
+			Name: "proxyv2", Place: pod, Reference: "registry.istio.io/release/proxyv2:" + version,
+			recipe: recipe{
+				debian: true, entry: []string{"/usr/local/bin/pilot-agent"},
+				programs: []file{
+					program(component+"/pilot-agent", "/usr/local/bin/pilot-agent"),
+					program("envoy/envoy", "/usr/local/bin/envoy"),
+					{from: component + moduleSuffix + "/tools/packaging/common/envoy_bootstrap.json", path: "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"},
+				},
+			},
+		},
+	}
+}
+
+// prometheusImages are the one of a release of Prometheus, from the component that
+// builds it.
+func prometheusImages(component, version string) []Image {
+	return []Image{{
 		Name: "prometheus", Place: pod, Reference: "quay.io/prometheus/prometheus:" + version,
 		recipe: recipe{
 			debian: true, user: "65534:65534", entry: []string{"/bin/prometheus"},
 			programs: []file{program(component+"/prometheus", "/usr/bin/prometheus")},
 		},
-	}
+	}}
 }
-
-// Prometheus is the image of a version, the default's or one of the others.
-func Prometheus(version string) (Image, error) {
-	switch {
-	case version == PrometheusVersion:
-		return Find("prometheus"), nil
-	case slices.Contains(OtherPrometheuses, version):
-		return prometheusImage(version, "prometheus-"+minorOf(strings.TrimPrefix(version, "v"))), nil
-	}
-	return Image{}, fmt.Errorf("there is no image of Prometheus %s: use %s", version, strings.Join(append([]string{PrometheusVersion}, OtherPrometheuses...), ", "))
-}
-
-// minorOf is "3.12" of "3.12.0".
-func minorOf(version string) string { return version[:strings.LastIndex(version, ".")] }
 
 func withUser(r recipe, user string) recipe {
 	r.user = user

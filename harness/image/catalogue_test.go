@@ -66,19 +66,19 @@ func programsOf(c component) []string {
 
 func TestEveryRecipeNamesProgramsThatAreBuilt(t *testing.T) {
 	built := map[string]bool{"envoy/envoy": true}
-	for _, c := range components {
+	for _, c := range slices.Concat(components, spares()) {
 		for _, p := range programsOf(c) {
 			built[c.name+"/"+p] = true
 		}
 	}
-	for _, i := range Catalogue() {
+	for _, i := range append(Catalogue(), spareImages(t)...) {
 		if i.Place == host {
 			assert.Empty(t, i.recipe.programs, "the node is assembled, not listed")
 			continue
 		}
 		require.NotEmpty(t, i.recipe.programs, i.Name)
 		for _, f := range i.recipe.programs {
-			if f.content != nil || strings.HasPrefix(f.from, "istio-module/") {
+			if part, _, _ := strings.Cut(f.from, "/"); f.content != nil || strings.HasSuffix(part, moduleSuffix) {
 				continue
 			}
 			assert.True(t, built[f.from], "%s has %s, which nothing builds", i.Name, f.from)
@@ -142,21 +142,30 @@ func TestImagesAreThoseThatKubeadmNames(t *testing.T) {
 }
 
 // The bootstrap template comes with Istio's module, as far as that is on this machine.
-func TestFilesOfIstiosModuleAreThere(t *testing.T) {
-	dir := downloaded(t, "istio", "istio.io/istio")
-	for _, i := range Catalogue() {
-		for _, f := range i.recipe.programs {
-			if rest, ok := strings.CutPrefix(f.from, "istio-module/"); ok {
-				assert.FileExists(t, filepath.Join(dir, rest))
+func TestFilesOfIstiosModulesAreThere(t *testing.T) {
+	for _, version := range Istio.Versions {
+		t.Run(version, func(t *testing.T) {
+			dir := downloaded(t, Istio.Component(version), IstioModule)
+			images, err := Istio.Images(version)
+			require.NoError(t, err)
+			found := 0
+			for _, i := range images {
+				for _, f := range i.recipe.programs {
+					if rest, ok := strings.CutPrefix(f.from, Istio.Component(version)+moduleSuffix+"/"); ok {
+						assert.FileExists(t, filepath.Join(dir, rest))
+						found++
+					}
+				}
 			}
-		}
+			assert.Equal(t, 1, found)
+		})
 	}
 }
 
 func TestEveryComponentHasItsPins(t *testing.T) {
 	root := checkout(t)
 	listed := []string{"envoy"}
-	for _, c := range append(slices.Clone(components), spares()...) {
+	for _, c := range slices.Concat(components, spares()) {
 		assert.FileExists(t, filepath.Join(c.folder(root), "go.mod"), c.name)
 		if c.fixture == nil {
 			listed = append(listed, c.name)
@@ -173,7 +182,7 @@ func TestEveryComponentHasItsPins(t *testing.T) {
 
 // go mod tidy keeps the pins of what a tool line names, and of nothing else.
 func TestWhatIsBuiltIsATool(t *testing.T) {
-	for _, c := range append(slices.Clone(components), spares()...) {
+	for _, c := range slices.Concat(components, spares()) {
 		gomod, err := os.ReadFile(filepath.Join(c.folder(checkout(t)), "go.mod"))
 		require.NoError(t, err)
 		for _, b := range c.builds {
@@ -235,12 +244,19 @@ func TestTheStagingModulesAreThoseOfTheRelease(t *testing.T) {
 }
 
 func TestIstioIsThePinnedCommitOfTheSameMinor(t *testing.T) {
-	assert.Equal(t, istioCommit, lastPart(componentPin(t, "istio", "istio.io/istio"), "-"))
-	gomod, err := os.ReadFile(filepath.Join(checkout(t), "harness/image/components/istio/go.mod"))
-	require.NoError(t, err)
-	assert.Contains(t, string(gomod), "the "+minorOf(IstioVersion)+" line")
 	assert.Equal(t, IstioVersion, tag("pilot"))
 	assert.Equal(t, IstioVersion, tag("proxyv2"))
+	for _, version := range Istio.Versions {
+		component := Istio.Component(version)
+		commit := lastPart(componentPin(t, component, IstioModule), "-")
+		gomod, err := os.ReadFile(filepath.Join(checkout(t), "harness/image/components", component, "go.mod"))
+		require.NoError(t, err)
+		assert.Contains(t, string(gomod), "the "+minorOf(version)+" line")
+		for _, b := range istioComponent(component, version).builds {
+			assert.Contains(t, b.ldflags, "version.buildGitRevision="+commit+" ")
+			assert.Contains(t, b.ldflags, "version.buildTag="+version+" ")
+		}
+	}
 }
 
 func TestPrometheusIsThePinnedRelease(t *testing.T) {
@@ -251,17 +267,10 @@ func TestPrometheusIsThePinnedRelease(t *testing.T) {
 		require.NoError(t, err)
 		return fmt.Sprintf("v0.%d%02d.%d", major, minor, patch)
 	}
-	assert.Equal(t, pin(PrometheusVersion), componentPin(t, "prometheus", "github.com/prometheus/prometheus"))
 	assert.Equal(t, PrometheusVersion, tag("prometheus"))
-	for _, version := range OtherPrometheuses {
-		i, err := Prometheus(version)
-		require.NoError(t, err)
-		assert.True(t, strings.HasSuffix(i.Reference, ":"+version), i.Reference)
-		component, _, _ := strings.Cut(i.recipe.programs[0].from, "/")
-		assert.Equal(t, pin(version), componentPin(t, component, "github.com/prometheus/prometheus"))
+	for _, version := range Prometheus.Versions {
+		assert.Equal(t, pin(version), componentPin(t, Prometheus.Component(version), "github.com/prometheus/prometheus"))
 	}
-	_, err := Prometheus("v1.0.0")
-	require.ErrorContains(t, err, "there is no image of Prometheus v1.0.0: use "+PrometheusVersion)
 }
 
 func TestTheGuidesPrometheusIsTheOneOfTheCatalogue(t *testing.T) {

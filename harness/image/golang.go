@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -44,11 +45,7 @@ var components = []component{
 			" -X k8s.io/component-base/version.gitTreeState=clean" +
 			" -X k8s.io/client-go/pkg/version.gitVersion=" + KubernetesVersion,
 	}}},
-	// The tags are those of Istio's own Makefile.
-	{name: "istio", builds: []build{
-		{packages: []string{"istio.io/istio/pilot/cmd/pilot-discovery"}, tags: "vtprotobuf,disable_pgv", ldflags: istioVersionFlags},
-		{packages: []string{"istio.io/istio/pilot/cmd/pilot-agent"}, tags: "agent,disable_pgv,grpcnotrace,retrynotrace", ldflags: istioVersionFlags},
-	}},
+	istioComponent("istio", IstioVersion),
 	prometheusComponent("prometheus", PrometheusVersion),
 	{name: "prometheus-operator", builds: []build{{
 		packages: []string{
@@ -75,15 +72,6 @@ var components = []component{
 	{name: "probe", fixture: []string{"probe"}, builds: []build{{packages: []string{"./fixtures/probe"}, output: "probe"}}},
 }
 
-// spares build what only some runs need.
-func spares() []component {
-	var all []component
-	for _, v := range OtherPrometheuses {
-		all = append(all, prometheusComponent("prometheus-"+minorOf(strings.TrimPrefix(v, "v")), v))
-	}
-	return all
-}
-
 func prometheusComponent(name, version string) component {
 	return component{name: name, builds: []build{{
 		packages: []string{"github.com/prometheus/prometheus/cmd/prometheus"},
@@ -95,11 +83,26 @@ func prometheusComponent(name, version string) component {
 	}}}
 }
 
-const istioVersionFlags = "-X istio.io/istio/pkg/version.buildVersion=" + IstioVersion +
-	" -X istio.io/istio/pkg/version.buildTag=" + IstioVersion +
-	" -X istio.io/istio/pkg/version.buildHub=packages" +
-	" -X istio.io/istio/pkg/version.buildGitRevision=" + istioCommit +
-	" -X istio.io/istio/pkg/version.buildStatus=Clean"
+// istioCommits are the commits that releases of Istio are built from. The module
+// proxy serves no tags of Istio; these are commits of the same minors that it serves.
+var istioCommits = map[string]string{IstioVersion: "eed52ebb66ad", "1.30.4": "9739e10eb9d7"}
+
+// IstioModule has, beside the programs, the charts and the template of Envoy's
+// bootstrap.
+const IstioModule = "istio.io/istio"
+
+// istioComponent builds with the tags of Istio's own Makefile.
+func istioComponent(name, version string) component {
+	flags := "-X istio.io/istio/pkg/version.buildVersion=" + version +
+		" -X istio.io/istio/pkg/version.buildTag=" + version +
+		" -X istio.io/istio/pkg/version.buildHub=packages" +
+		" -X istio.io/istio/pkg/version.buildGitRevision=" + istioCommits[version] +
+		" -X istio.io/istio/pkg/version.buildStatus=Clean"
+	return component{name: name, builds: []build{
+		{packages: []string{IstioModule + "/pilot/cmd/pilot-discovery"}, tags: "vtprotobuf,disable_pgv", ldflags: flags},
+		{packages: []string{IstioModule + "/pilot/cmd/pilot-agent"}, tags: "agent,disable_pgv,grpcnotrace,retrynotrace", ldflags: flags},
+	}}
+}
 
 // folder is where the component's go.mod lies in the checkout at root. The
 // fixtures need no pins of their own: they are built with the suite's.
@@ -161,7 +164,7 @@ func (c component) make(ctx context.Context, root, dir string) error {
 // as the one with Istio's charts. It is downloaded if it is not there; the Go
 // tool checks it against the component's go.sum.
 func ModuleDir(ctx context.Context, root, componentName, module string) (string, error) {
-	for _, c := range components {
+	for _, c := range slices.Concat(components, spares()) {
 		if c.name != componentName {
 			continue
 		}

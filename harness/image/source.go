@@ -102,10 +102,11 @@ func LockFile(root string) string { return filepath.Join(root, "harness", "image
 // time, by short name.
 type References map[string]string
 
-// PackagesReferences are plain tags: the node has these images inside.
-func PackagesReferences() References {
+// PackagesReferences are plain tags: the node has these images inside, or has them
+// loaded if they were given to take the place of the catalogue's of the same names.
+func PackagesReferences(instead ...Image) References {
 	refs := References{}
-	for _, i := range Catalogue() {
+	for _, i := range catalogueWith(instead) {
 		refs[i.Name] = i.Reference
 	}
 	return refs
@@ -115,20 +116,15 @@ func PackagesReferences() References {
 // a mirror may hold images that somebody built anew; what neither it nor the
 // catalogue knows is asked for once and kept there, so that later runs use the very
 // same image even if upstream moves the tag. What a mirror answers is not kept, as it
-// may not be upstream's. An image that is given takes the place
-// of the catalogue's of the same name. The error is a [Refusal], or the lock's.
+// may not be upstream's. Images that are given take the place of the catalogue's of
+// the same names. The error is a [Refusal], or the lock's.
 func RegistryReferences(ctx context.Context, lockFile string, transport http.RoundTripper, instead ...Image) (References, error) {
 	lock, err := readLock(lockFile)
 	if err != nil {
 		return nil, err
 	}
 	refs, changed := References{}, false
-	for _, i := range Catalogue() {
-		for _, other := range instead {
-			if other.Name == i.Name {
-				i = other
-			}
-		}
+	for _, i := range catalogueWith(instead) {
 		switch i.Place {
 		case node: // inside upstream's node image
 			continue

@@ -1,25 +1,23 @@
-// Package mesh installs Istio and reads what a sidecar says of itself.
+// Package mesh installs Istio, in one version or several beside each other, upgrades
+// it, and makes the CA that it issues certificates with.
 //
-// It judges nothing: whether what a proxy reports is right is for the checks.
+// It judges nothing: whether what a proxy reports is right is for the checks. It
+// restarts no workload: whose sidecar changes when is for who upgrades.
 //
-// Read [Install] first.
+// Read [Install] first, then [Release].
 package mesh
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart"
-	"helm.sh/helm/v4/pkg/chart/loader"
-	"helm.sh/helm/v4/pkg/kube"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
@@ -34,32 +32,26 @@ const RootNamespace = "istio-system"
 // readyTimeout bounds the start of istiod, which was measured at 11 s.
 const readyTimeout = 3 * time.Minute
 
-// Options say which Istio to install.
+// Options say which control plane, and where.
 type Options struct {
-	Kubeconfig    string
+	Kubeconfig string
+	Release
+}
+
+// Release is a control plane: a version of Istio under a revision, and where its
+// parts are found.
+type Release struct {
+	Version       string // as in "1.31.0"
+	Revision      string // [DefaultRevision], or a name of its own, as in "1-31"
 	Charts        Charts
 	PilotImage    string // full reference
 	ProxyImage    string // full reference
 	UpstreamEnvoy bool   // the proxy is upstream Envoy, without the filters that Istio adds
+	TrustDomain   string // of every identity; empty for Istio's own, cluster.local
 }
 
-// Charts finds Istio's two charts: "base" and "istiod".
-type Charts func(ctx context.Context, name string) (chart.Charter, error)
-
-// ChartFolders are where the charts lie below the root of Istio's module.
-var ChartFolders = map[string]string{
-	"base":   "manifests/charts/base",
-	"istiod": "manifests/charts/istio-control/istio-discovery",
-}
-
-// ModuleCharts reads the charts from the folder of Istio's Go module.
-func ModuleCharts(dir string) Charts {
-	return func(_ context.Context, name string) (chart.Charter, error) {
-		return loader.LoadDir(dir + "/" + ChartFolders[name])
-	}
-}
-
-// Install installs Istio, waits for istiod, and makes the mesh STRICT.
+// Install installs a control plane, the first one or one beside others, waits for
+// istiod, and makes the mesh STRICT. All control planes have the same CA.
 func Install(ctx context.Context, client klient.Client, o Options) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: RootNamespace}}
 	if err := client.Resources().Create(ctx, ns); err != nil && !apierrors.IsAlreadyExists(err) {
@@ -68,12 +60,10 @@ func Install(ctx context.Context, client klient.Client, o Options) error {
 	if err := plugIn(ctx, client); err != nil {
 		return err
 	}
-	for _, name := range []string{"base", "istiod"} {
-		if err := installChart(ctx, o, name, values(o)); err != nil {
-			return err
-		}
+	if err := put(ctx, o, helm.install); err != nil {
+		return err
 	}
-	if err := waitForIstiod(ctx, client); err != nil {
+	if err := waitForIstiod(ctx, client, o.Revision); err != nil {
 		return err
 	}
 	strict, err := manifests.Read(manifests.Mesh)
@@ -83,28 +73,67 @@ func Install(ctx context.Context, client klient.Client, o Options) error {
 	return cluster.Apply(ctx, client, strict...)
 }
 
-func installChart(ctx context.Context, o Options, name string, values map[string]any) error {
-	c, err := o.Charts(ctx, name)
+// Upgrade brings the control plane of a revision to another version in place, and
+// waits for it. The way back is an upgrade too: to the release that was. Sidecars
+// keep their version until their pods are made anew.
+func Upgrade(ctx context.Context, client klient.Client, o Options) error {
+	if err := put(ctx, o, helm.upgrade); err != nil {
+		return err
+	}
+	return waitForIstiod(ctx, client, o.Revision)
+}
+
+// put applies both charts of a release, the definitions before who needs them.
+func put(ctx context.Context, o Options, apply func(helm, context.Context, string, chart.Charter, map[string]any) error) error {
+	base, err := o.chart(ctx, "base")
 	if err != nil {
-		return fmt.Errorf("finding Istio's chart %s: %w", name, err)
+		return err
 	}
-	flags := genericclioptions.NewConfigFlags(false)
-	namespace := RootNamespace
-	flags.KubeConfig, flags.Namespace = &o.Kubeconfig, &namespace
-	config := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
-	if err := config.Init(flags, RootNamespace, "secret"); err != nil {
-		return fmt.Errorf("preparing Helm for %s: %w", o.Kubeconfig, err)
+	istiod, err := o.chart(ctx, "istiod")
+	if err != nil {
+		return err
 	}
-	install := action.NewInstall(config)
-	install.ReleaseName, install.Namespace = "istio-"+name, RootNamespace
-	install.ServerSideApply = true
-	// Waiting is ours: Helm's own wait does not say what it waited for.
-	install.WaitStrategy = kube.HookOnlyStrategy
-	install.SkipSchemaValidation = true // the schema is fetched by the chart of every run
-	if _, err := install.RunWithContext(ctx, c, values); err != nil {
-		return fmt.Errorf("installing Istio's chart %s: %w", name, err)
+	h, err := newHelm(o.Kubeconfig)
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := h.putBase(ctx, o, base); err != nil {
+		return err
+	}
+	return apply(h, ctx, named(istiodRelease, o.Revision), istiod, values(o))
+}
+
+// defaultRevisionValue is the value of the chart base that names who validates
+// objects which name no revision.
+const defaultRevisionValue = "defaultRevision"
+
+// putBase brings the definitions of Istio's objects, which all control planes share,
+// to the version of a release, unless they are of that or of a newer one: an older
+// control plane gets along with newer definitions, but to go back would drop what is
+// stored in newer fields. The first control plane validates what names no revision.
+func (h helm) putBase(ctx context.Context, o Options, c chart.Charter) error {
+	standing, err := h.base()
+	if err != nil {
+		return err
+	}
+	v := values(o)
+	if standing == nil {
+		v[defaultRevisionValue] = o.Revision
+		return h.install(ctx, baseRelease, c, v)
+	}
+	is, err := versionOf(standing)
+	if err != nil {
+		return err
+	}
+	wanted, err := version.ParseGeneric(o.Version)
+	if err != nil {
+		return fmt.Errorf("reading the version of Istio: %w", err)
+	}
+	if !is.LessThan(wanted) {
+		return nil
+	}
+	v[defaultRevisionValue] = standing.Config[defaultRevisionValue]
+	return h.upgrade(ctx, baseRelease, c, v)
 }
 
 // AccessLogFields is what every proxy writes of every request, as JSON: who came,
@@ -159,6 +188,12 @@ func values(o Options) map[string]any {
 			},
 		},
 	}
+	if o.Revision != DefaultRevision {
+		v["revision"] = o.Revision
+	}
+	if o.TrustDomain != "" {
+		v["meshConfig"].(map[string]any)["trustDomain"] = o.TrustDomain //nolint:forcetypeassert // it was made above
+	}
 	if o.UpstreamEnvoy {
 		// Istio's own filters are not in upstream's Envoy; a proxy that is told to
 		// use them accepts no configuration at all.
@@ -169,18 +204,33 @@ func values(o Options) map[string]any {
 	return v
 }
 
-// waitForIstiod waits for a ready replica, and for the webhook that injects
-// sidecars to be told whom to trust: a pod created before would get none.
-func waitForIstiod(ctx context.Context, client klient.Client) error {
-	return wait.For(ctx, "istiod to be ready", func(ctx context.Context) (bool, string, error) {
+// istiodOf selects the pods of the control plane of a revision.
+func istiodOf(revision string) string { return "app=istiod," + revisionLabel + "=" + revision }
+
+// waitForIstiod waits until every replica is ready and of the newest template, and
+// for the webhooks that inject sidecars to be told whom to trust: a pod created
+// before would get none.
+func waitForIstiod(ctx context.Context, client klient.Client, revision string) error {
+	name := named("istiod", revision)
+	return wait.For(ctx, name+" to be ready", func(ctx context.Context) (bool, string, error) {
 		var d appsv1.Deployment
-		if err := client.Resources(RootNamespace).Get(ctx, "istiod", RootNamespace, &d); err != nil {
+		if err := client.Resources(RootNamespace).Get(ctx, name, RootNamespace, &d); err != nil {
 			return false, "", err
 		}
-		if d.Status.ReadyReplicas == 0 {
-			state, err := podStates(ctx, client, RootNamespace, "app=istiod")
+		if !rolledOut(d) {
+			state, err := podStates(ctx, client, RootNamespace, istiodOf(revision))
 			return false, state, err
 		}
 		return webhookReady(ctx, client)
 	}, wait.Timeout(readyTimeout))
+}
+
+// rolledOut reports whether a Deployment has all its replicas, ready and of the
+// newest template, and no others.
+func rolledOut(d appsv1.Deployment) bool {
+	s, wanted := d.Status, int32(1)
+	if d.Spec.Replicas != nil {
+		wanted = *d.Spec.Replicas
+	}
+	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == wanted && s.ReadyReplicas == wanted && s.Replicas == wanted
 }

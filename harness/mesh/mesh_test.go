@@ -10,14 +10,16 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 var (
-	upstream = Options{PilotImage: "example.com/pilot:v1", ProxyImage: "example.com/proxyv2:v1", UpstreamEnvoy: true}
-	istios   = Options{PilotImage: "example.com/pilot@sha256:0", ProxyImage: "example.com/proxyv2@sha256:1"}
+	upstream = Options{Release: Release{Revision: DefaultRevision, PilotImage: "example.com/pilot:v1", ProxyImage: "example.com/proxyv2:v1", UpstreamEnvoy: true}}
+	istios   = Options{Release: Release{Revision: DefaultRevision, PilotImage: "example.com/pilot@sha256:0", ProxyImage: "example.com/proxyv2@sha256:1"}}
 )
 
 // at is the value at a path of Helm's values.
@@ -56,6 +58,13 @@ func TestBothDataPlanesWriteTheSameAccessLogAndKeepTheSameCounters(t *testing.T)
 	assert.Equal(t, "/dev/stdout", at(t, istios, "meshConfig", "accessLogFile"))
 	assert.Equal(t, "JSON", at(t, istios, "meshConfig", "accessLogEncoding"))
 	assert.Equal(t, []any{TLSCounters}, at(t, istios, "meshConfig", "defaultConfig", "proxyStatsMatcher", "inclusionRegexps"))
+}
+
+func TestATrustDomainIsIstiosOwnUnlessGiven(t *testing.T) {
+	assert.Nil(t, at(t, istios, "meshConfig", "trustDomain"))
+	o := istios
+	o.TrustDomain = "another.example"
+	assert.Equal(t, "another.example", at(t, o, "meshConfig", "trustDomain"))
 }
 
 func TestTheValuesOfOneCallAreNotThoseOfAnother(t *testing.T) {
@@ -105,20 +114,41 @@ func TestModuleChartsAreReadFromTheModulesFolders(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, folder, "Chart.yaml"), []byte("apiVersion: v2\nname: "+name+"\nversion: 1.0.0\n"), 0o644))
 	}
-	charts := ModuleCharts(dir)
+	charts := ModuleCharts(dir, "1.30.4")
 	for name := range ChartFolders {
-		_, err := charts(t.Context(), name)
-		assert.NoError(t, err, name)
+		c, err := charts(t.Context(), name)
+		require.NoError(t, err, name)
+		m := c.(*chartv2.Chart).Metadata
+		assert.Equal(t, []string{name, "1.30.4", "1.30.4"}, []string{m.Name, m.Version, m.AppVersion})
 	}
-	_, err := ModuleCharts(t.TempDir())(t.Context(), "base")
+	_, err := ModuleCharts(t.TempDir(), "1.30.4")(t.Context(), "base")
 	assert.Error(t, err)
 }
 
 func TestAChartThatCannotBeFoundIsNamed(t *testing.T) {
-	o := Options{Charts: ModuleCharts(t.TempDir()), Kubeconfig: filepath.Join(t.TempDir(), "absent")}
-	err := installChart(t.Context(), o, "istiod", values(o))
-	require.ErrorContains(t, err, "finding Istio's chart istiod")
+	o := Options{Release: Release{Version: "1.30.4", Charts: ModuleCharts(t.TempDir(), "1.30.4")}, Kubeconfig: filepath.Join(t.TempDir(), "absent")}
+	err := put(t.Context(), o, helm.install)
+	require.ErrorContains(t, err, "finding the chart base of Istio 1.30.4")
 	assert.NotContains(t, strings.ToLower(err.Error()), "panic")
+}
+
+func TestADeploymentIsRolledOutWhenNothingOldIsLeft(t *testing.T) {
+	done := appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Generation: 2},
+		Status:     appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1},
+	}
+	assert.True(t, rolledOut(done), "it wants one replica if it does not say how many")
+	for name, change := range map[string]func(*appsv1.Deployment){
+		"not looked at yet": func(d *appsv1.Deployment) { d.Generation = 3 },
+		"only the old one":  func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 0 },
+		"both":              func(d *appsv1.Deployment) { d.Status.Replicas = 2 },
+		"not ready":         func(d *appsv1.Deployment) { d.Status.ReadyReplicas = 0 },
+		"more are wanted":   func(d *appsv1.Deployment) { two := int32(2); d.Spec.Replicas = &two },
+	} {
+		d := *done.DeepCopy()
+		change(&d)
+		assert.False(t, rolledOut(d), name)
+	}
 }
 
 func TestPodsAreDescribedInOneLine(t *testing.T) {

@@ -14,20 +14,23 @@ import (
 // Episode looks on while something is disrupted. The work carries out the
 // disruption, undoes it, and tells when each step has taken effect. Afterwards
 // the scrapes are given time to settle, and every sample since the beginning is
-// read. That the disruption failed is part of what was seen.
-func (o *Observer) Episode(ctx context.Context, name, title string, settle time.Duration, work func(ctx context.Context, mark func(step string)) error) (Episode, error) {
+// read. That the disruption failed is part of what was seen. An episode that follows
+// another begins where that one ended, so that no scrape is between them.
+func (o *Observer) Episode(ctx context.Context, after time.Time, name, title string, settle time.Duration, work func(ctx context.Context, mark func(step string)) error) (Episode, error) {
 	e := Episode{Disruption: name, Title: title}
 	p := &pass{Observer: o}
 	p.readObjects(ctx)
 	e.addPods(p.o, func(x *EpisodePod) { x.Before = true })
-	e.From = time.Now().UTC()
+	if e.From = after; after.IsZero() {
+		e.From = time.Now().UTC()
+	}
 	seen := p.sightCertificates(ctx)
 	if err := work(ctx, func(step string) { e.Marks = append(e.Marks, Mark{At: time.Now().UTC(), Step: step}) }); err != nil {
 		e.Error = err.Error()
 	}
-	after := *o
-	after.since = time.Now().UTC()
-	e.Recovered, e.Settled = after.Settle(ctx, settle)
+	afterwards := *o
+	afterwards.since = time.Now().UTC()
+	e.Recovered, e.Settled = afterwards.Settle(ctx, settle)
 	e.Certs = seen()
 
 	p = &pass{Observer: o}

@@ -330,6 +330,32 @@ func TestTheFilesOfAJobAreTheMonitorsThenThoseOfItsScrapeClass(t *testing.T) {
 	assert.Len(t, UsedFiles(*o), 4, "an unknown class is the default one")
 }
 
+func TestSidecarsTellWhichControlPlaneInjectedThem(t *testing.T) {
+	pod := func(name, image, status string) corev1.Pod {
+		p := corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: name, Labels: map[string]string{"istio.io/rev": "prod"}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Image: image}}},
+		}
+		if status != "" {
+			p.Annotations = map[string]string{"sidecar.istio.io/status": status}
+		}
+		return p
+	}
+	// As Istio 1.31 writes it.
+	const status = `{"initContainers":["istio-init","istio-proxy"],"containers":null,"volumes":["istio-data"],"imagePullSecrets":null,"revision":`
+	got := map[string][]string{}
+	for name, s := range Sidecars([]corev1.Pod{
+		pod("old", "proxyv2:1.30.4", status+`"default"}`), pod("new", "proxyv2:1.31.0", status+`"1-31"}`),
+		pod("by-hand", "proxyv2:1.31.0", ""), pod("odd", "proxyv2:1.31.0", "injected"),
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "unmeshed"}},
+	}) {
+		got[name.String()] = []string{s.Version(), s.Revision}
+	}
+	assert.Equal(t, map[string][]string{
+		"apps/old": {"1.30.4", "default"}, "apps/new": {"1.31.0", "1-31"}, "apps/by-hand": {"1.31.0", ""}, "apps/odd": {"1.31.0", ""},
+	}, got)
+}
+
 func TestASidecarIsNativeOrClassic(t *testing.T) {
 	proxy := corev1.Container{Name: "istio-proxy", Image: "r.io:5000/p/proxyv2:1.31.0"}
 	_, ok := SidecarOf(&corev1.Pod{Spec: corev1.PodSpec{InitContainers: []corev1.Container{proxy}}})

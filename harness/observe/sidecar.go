@@ -1,10 +1,12 @@
 package observe
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Sidecar is the proxy in a pod.
@@ -13,6 +15,9 @@ type Sidecar struct {
 	Image  string
 	Ready  bool
 	UID    int64 // as which it runs: what tells its connections from those of the application
+	// Revision is that of the control plane which injected it, as that one wrote down;
+	// empty if it did not.
+	Revision string
 }
 
 // proxyUID is the user of Istio's proxy unless an installation says otherwise.
@@ -27,17 +32,17 @@ func SidecarOf(pod *corev1.Pod) (Sidecar, bool) {
 	if i := slices.IndexFunc(pod.Spec.InitContainers, named); i >= 0 {
 		c := pod.Spec.InitContainers[i]
 		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			return newSidecar(c, true, pod.Status.InitContainerStatuses), true
+			return newSidecar(pod, c, true, pod.Status.InitContainerStatuses), true
 		}
 	}
 	if i := slices.IndexFunc(pod.Spec.Containers, named); i >= 0 {
-		return newSidecar(pod.Spec.Containers[i], false, pod.Status.ContainerStatuses), true
+		return newSidecar(pod, pod.Spec.Containers[i], false, pod.Status.ContainerStatuses), true
 	}
 	return Sidecar{}, false
 }
 
-func newSidecar(c corev1.Container, native bool, statuses []corev1.ContainerStatus) Sidecar {
-	s := Sidecar{Native: native, Image: c.Image, UID: proxyUID}
+func newSidecar(pod *corev1.Pod, c corev1.Container, native bool, statuses []corev1.ContainerStatus) Sidecar {
+	s := Sidecar{Native: native, Image: c.Image, UID: proxyUID, Revision: injectedBy(pod)}
 	if c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil {
 		s.UID = *c.SecurityContext.RunAsUser
 	}
@@ -45,6 +50,30 @@ func newSidecar(c corev1.Container, native bool, statuses []corev1.ContainerStat
 		s.Ready = statuses[i].Ready
 	}
 	return s
+}
+
+// injectedBy reads the revision from what Istio's injector notes on every pod. The
+// label istio.io/rev does not tell it: that may name a tag.
+func injectedBy(pod *corev1.Pod) string {
+	var status struct {
+		Revision string `json:"revision"`
+	}
+	if err := json.Unmarshal([]byte(pod.Annotations["sidecar.istio.io/status"]), &status); err != nil {
+		return "" // it was not injected, or not by Istio
+	}
+	return status.Revision
+}
+
+// Sidecars are the proxies of pods, by namespace and name of the pod. Pods without
+// are left out.
+func Sidecars(pods []corev1.Pod) map[types.NamespacedName]Sidecar {
+	all := map[types.NamespacedName]Sidecar{}
+	for i := range pods {
+		if s, ok := SidecarOf(&pods[i]); ok {
+			all[types.NamespacedName{Namespace: pods[i].Namespace, Name: pods[i].Name}] = s
+		}
+	}
+	return all
 }
 
 // Version is the tag of the image, or its digest if it has no tag that stays the

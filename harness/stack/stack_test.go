@@ -3,6 +3,8 @@ package stack
 import (
 	"context"
 	"errors"
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 )
 
 func TestTheNamespaceIsTakenIntoTheMesh(t *testing.T) {
@@ -40,6 +43,53 @@ func TestTheReportSaysWhereImagesAreFrom(t *testing.T) {
 	} {
 		assert.Equal(t, want, p.String())
 	}
+}
+
+// With a version of Istio to upgrade to, each has its own charts and images, and
+// the node gets those that it has not inside.
+func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
+	t.Setenv("GOPROXY", "off") // nothing is fetched for a test
+	root, err := image.Root()
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		options Options
+		lacking []string
+	}{
+		"the default ones":    {Options{Prometheus: "v3.16.0", Istio: "1.31.0"}, nil},
+		"another Prometheus":  {Options{Prometheus: "v3.12.0", Istio: "1.31.0"}, []string{"prometheus:v3.12.0"}},
+		"an older Istio":      {Options{Prometheus: "v3.16.0", Istio: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
+		"an upgrade":          {Options{Prometheus: "v3.16.0", Istio: "1.30.4", Next: "1.31.0"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
+		"an upgrade backward": {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Next: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := sources{source: image.Packages}
+			images, err := p.choose(t.Context(), c.options, root)
+			if err != nil && strings.Contains(err.Error(), "fetching") {
+				t.Skip(err)
+			}
+			require.NoError(t, err)
+			var lacking []string
+			for _, i := range images {
+				if !image.Baked(i) {
+					lacking = append(lacking, path.Base(i.Reference))
+				}
+			}
+			assert.Equal(t, c.lacking, lacking)
+			assert.Equal(t, c.options.Prometheus, p.prometheus)
+			assert.Equal(t, "prometheus:"+c.options.Prometheus, path.Base(p.references["prometheus"]))
+			for version, r := range map[string]mesh.Release{c.options.Istio: p.istio, c.options.Next: p.next} {
+				assert.Equal(t, version, r.Version)
+				if version == "" {
+					continue
+				}
+				assert.Equal(t, mesh.DefaultRevision, r.Revision)
+				assert.Equal(t, []string{"pilot:" + version, "proxyv2:" + version}, []string{path.Base(r.PilotImage), path.Base(r.ProxyImage)})
+				assert.True(t, r.UpstreamEnvoy)
+			}
+		})
+	}
+	_, err = (&sources{source: image.Packages}).choose(t.Context(), Options{Prometheus: "v3.16.0", Istio: "1.29.0"}, root)
+	require.ErrorContains(t, err, "there is no image of Istio 1.29.0")
 }
 
 func waiting(name, reason, message string) corev1.ContainerStatus {

@@ -30,10 +30,9 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 	if err != nil {
 		return "", err
 	}
-	_, version, _ := strings.Cut(p.prometheus.Reference, ":")
 	edits := append(v.Edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()),
 		// The Operator generates the configuration for this version.
-		manifests.OnlyKind("Prometheus", manifests.Set(version, "spec", "version")))
+		manifests.OnlyKind("Prometheus", manifests.Set(p.prometheus, "spec", "version")))
 	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, edits...)...)
 	for _, folder := range []string{manifests.Probe, manifests.Unmeshed, manifests.Bookinfo, manifests.Guide} {
 		read, err := manifests.Read(folder)

@@ -59,7 +59,7 @@ func TestABoundCoversNoMoreThanItSays(t *testing.T) {
 		"the twin of a replica that did":     {of(twin, "any", markOf(*restart, disrupt.Begins)), ""},
 		"a moment when nothing was going on": {of(first, "any", o.Watch.From), ""},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.by, excusedBy(o, c.missed)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.by, excusedBy(Catalogue(), o, c.missed)) })
 	}
 }
 
@@ -69,11 +69,11 @@ func TestWhatIsKnownOfAVersionExcusesThatMonitorAlone(t *testing.T) {
 	const replica = "prometheus-default-0"
 	renewed := renewals(o.Watch, replica, o.WithoutCA.Since)[0].At
 	job := map[string]string{"job": o.WithoutCA.Job}
-	assert.Empty(t, excusedBy(o, missed{replica, job, renewed}), "this version goes on")
+	assert.Empty(t, excusedBy(Catalogue(), o, missed{replica, job, renewed}), "this version goes on")
 	for i := range o.Replicas {
 		o.Replicas[i].Version = "3.12.0"
 	}
-	assert.Equal(t, "rotation-without-ca-file", excusedBy(o, missed{replica, job, renewed}))
-	assert.Empty(t, excusedBy(o, missed{replica, job, renewed.Add(-time.Second)}), "before the renewal")
-	assert.Empty(t, excusedBy(o, missed{replica, map[string]string{"job": "productpage"}, renewed}), "another monitor")
+	assert.Equal(t, "rotation-without-ca-file", excusedBy(Catalogue(), o, missed{replica, job, renewed}))
+	assert.Empty(t, excusedBy(Catalogue(), o, missed{replica, job, renewed.Add(-time.Second)}), "before the renewal")
+	assert.Empty(t, excusedBy(Catalogue(), o, missed{replica, map[string]string{"job": "productpage"}, renewed}), "another monitor")
 }

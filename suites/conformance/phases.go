@@ -231,7 +231,7 @@ func (s *Session) Disrupt() error {
 			continue
 		}
 		s.failed = s.run.Phase(d.Name, func(ctx context.Context) (string, error) {
-			e, err := s.observer.Episode(ctx, d.Name, d.Title, s.run.Settle, func(ctx context.Context, mark func(string)) error {
+			e, err := s.observer.Episode(ctx, time.Time{}, d.Name, d.Title, s.run.Settle, func(ctx context.Context, mark func(string)) error {
 				return disrupt.Run(ctx, d, mark)
 			})
 			s.observation.Episodes = append(s.observation.Episodes, e)

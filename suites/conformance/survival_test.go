@@ -164,3 +164,19 @@ func TestACertificateThatEndsDuringAnOutageFails(t *testing.T) {
 	assert.Equal(t, reports.Inconclusive, r.Verdict)
 	assert.Contains(t, r.Reason, "was not seen")
 }
+
+func TestWhatIsMissedByPodsMadeAnewIsNoUpgradesFault(t *testing.T) {
+	for _, episode := range []string{WorkloadRollout, PrometheusRestart, ControlPlaneOutage} {
+		t.Run(episode, func(t *testing.T) {
+			o := whole(t)
+			c := PodsReplaced("upgrade-scrapes", "upgrade", episode)
+			result := c.Judge(o)
+			require.Equal(t, reports.Pass, result.Verdict, result.Reason)
+			e := resilience(&o)[episode+"-survived"]
+			if s := lasting(e); s != nil {
+				s.Points[len(s.Points)/2].Value = 0
+				assert.Equal(t, reports.Fail, c.Judge(o).Verdict, "a pod that was there all the time")
+			}
+		})
+	}
+}

@@ -11,9 +11,10 @@ import (
 )
 
 // Tracks are what a plot of the run shows: the certificates of each replica and of
-// each target, every disruption, and every scrape as a point.
-func Tracks(o observe.Observation) []reports.Track {
-	b := tracks{}
+// each target, every disruption, and every scrape as a point. What excuses a missed
+// one is a check of the catalogue, or one of others that the run has.
+func Tracks(o observe.Observation, others ...Check) []reports.Track {
+	b := tracks{lanes: map[string]*reports.Track{}, checks: append(Catalogue(), others...)}
 	if w := o.Watch; w != nil {
 		b.certificates(w.Certs)
 		b.certificates(w.Shown)
@@ -35,8 +36,8 @@ func Tracks(o observe.Observation) []reports.Track {
 		b.scrapes(o, e.Up)
 	}
 	var all []reports.Track
-	for _, subject := range slices.Sorted(maps.Keys(b)) {
-		t := b[subject]
+	for _, subject := range slices.Sorted(maps.Keys(b.lanes)) {
+		t := b.lanes[subject]
 		slices.SortStableFunc(t.Bars, func(x, y reports.Bar) int { return x.From.Compare(y.From) })
 		slices.SortFunc(t.Points, func(x, y reports.Point) int { return x.At.Compare(y.At) })
 		t.Points = slices.Compact(t.Points) // spans that overlap hold a sample twice
@@ -45,14 +46,17 @@ func Tracks(o observe.Observation) []reports.Track {
 	return all
 }
 
-// tracks are those being made, by subject.
-type tracks map[string]*reports.Track
+// tracks are those being made.
+type tracks struct {
+	lanes  map[string]*reports.Track // by subject
+	checks []Check                   // whose bounds excuse missed scrapes
+}
 
 func (b tracks) of(subject string) *reports.Track {
-	if b[subject] == nil {
-		b[subject] = &reports.Track{Subject: subject}
+	if b.lanes[subject] == nil {
+		b.lanes[subject] = &reports.Track{Subject: subject}
 	}
-	return b[subject]
+	return b.lanes[subject]
 }
 
 // certificates makes a bar of each certificate, from when it was first seen to its
@@ -81,7 +85,7 @@ func (b tracks) scrapes(o observe.Observation, up []observe.ReplicaUp) {
 			for _, p := range s.Points {
 				point := reports.Point{At: p.At, OK: p.Value == 1}
 				if !point.OK {
-					point.ExcusedBy = excusedBy(o, missed{u.Pod, s.Labels, p.At})
+					point.ExcusedBy = excusedBy(b.checks, o, missed{u.Pod, s.Labels, p.At})
 				}
 				t.Points = append(t.Points, point)
 			}

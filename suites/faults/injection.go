@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
@@ -126,11 +125,5 @@ webhooks:
 
 // withoutWebhooks empties the configuration of Istio's injector.
 func withoutWebhooks(client klient.Client) (disrupt.Disruption, error) {
-	ref := disrupt.ObjectRef{
-		GroupVersionKind: schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: "MutatingWebhookConfiguration"},
-		Name:             "istio-sidecar-injector",
-	}
-	return disrupt.Patch(client, "webhooks-removed", "no webhook injects sidecars", ref, func(map[string]any) (map[string]any, error) {
-		return map[string]any{"webhooks": []any{}}, nil
-	}), nil
+	return disrupt.WithoutWebhooks(client, "istio-sidecar-injector"), nil
 }

@@ -124,13 +124,7 @@ func policyFaults() []Fault {
 
 // permissiveMesh changes the policy of the whole mesh.
 func permissiveMesh(client klient.Client) (disrupt.Disruption, error) {
-	ref := disrupt.ObjectRef{
-		GroupVersionKind: schema.GroupVersionKind{Group: "security.istio.io", Version: "v1", Kind: "PeerAuthentication"},
-		Namespace:        mesh.RootNamespace, Name: "default",
-	}
-	return disrupt.Patch(client, "mesh-permissive", "the mesh is made PERMISSIVE", ref, func(map[string]any) (map[string]any, error) {
-		return map[string]any{"spec": map[string]any{"mtls": map[string]any{"mode": "PERMISSIVE"}}}, nil
-	}), nil
+	return disrupt.PermissiveMesh(client), nil
 }
 
 // otherTrustDomain changes the configuration of the mesh.

@@ -221,7 +221,7 @@ func (s *Session) awaitGone(ctx context.Context) error {
 // the score.
 func (s *Session) describe() {
 	r := s.run.Report
-	r.Subject.ImageSource = string(s.run.Stack.Source)
+	r.Subject.ImageSource = s.run.Stack.Source
 	if o, err := observe.Read(filepath.Join(s.run.OutDir(), "observations", Control+".json")); err == nil {
 		r.Subject.Kubernetes, r.Subject.Istio, r.Subject.DataPlane, r.Subject.Operator = o.Versions.Kubernetes, o.Versions.Istio, o.Versions.DataPlane, o.Versions.Operator
 		r.Subject.TrustDomain = o.TrustDomain

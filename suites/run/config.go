@@ -54,6 +54,10 @@ type Config struct {
 	Images image.Source
 	Mirror image.Mirror // registry to ask in place of every other
 	Lock   string       // file with the digests of images; the checkout's own if empty
+	// Istio is the version to run, as in "1.30.4".
+	Istio string
+	// Next is the version of Istio to have at hand for an upgrade; empty for none.
+	Next string
 	// Prometheus is the version to run, as in "v3.12.0".
 	Prometheus string
 	Cluster    string        // name of the cluster, made up if empty
@@ -123,10 +127,17 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		return err
 	})
 	flags.StringVar(&c.Lock, "lock", "", "file with the digests of the images in registry mode (default harness/image/images.lock.json)")
-	c.Prometheus = image.PrometheusVersion
-	flags.Func("prometheus", "version of Prometheus: "+strings.Join(append([]string{image.PrometheusVersion}, image.OtherPrometheuses...), ", "), func(s string) error {
-		c.Prometheus = s
-		_, err := image.Prometheus(s)
+	c.Prometheus, c.Istio = image.Prometheus.Default(), image.Istio.Default()
+	flags.Func("prometheus", "version of Prometheus: "+strings.Join(image.Prometheus.Versions, ", "), func(s string) (err error) {
+		c.Prometheus, err = image.Prometheus.Parse(s)
+		return err
+	})
+	flags.Func("istio", "version of Istio, or its minor: "+strings.Join(image.Istio.Versions, ", "), func(s string) (err error) {
+		c.Istio, err = image.Istio.Parse(s)
+		return err
+	})
+	flags.Func("next", "version of Istio to have at hand for an upgrade, in the same words", func(s string) (err error) {
+		c.Next, err = image.Istio.Parse(s)
 		return err
 	})
 	flags.Func("cluster", "name of the cluster; must begin with "+cluster.Prefix, func(s string) error {
@@ -349,7 +360,7 @@ func (c Config) Settings() map[string]string {
 	}
 	settings := c.settings()
 	maps.Copy(settings, map[string]string{
-		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
+		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,

@@ -65,7 +65,7 @@ func onCluster(t *testing.T, name string) (r *Run, shown *screen, left func() []
 	r.Cluster, r.dir = name, filepath.Join(r.Cache, "clusters", name)
 	require.NoError(t, r.makeDir())
 	var err error
-	r.Stack, err = stack.Open(t.Context(), r.Cache, name, r.dir)
+	r.Stack, err = stack.Open(t.Context(), stack.Options{Cache: r.Cache, ClusterName: name, Dir: r.dir})
 	require.NoError(t, err)
 	return r, shown, left
 }

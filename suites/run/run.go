@@ -215,23 +215,23 @@ func (r *Run) setUp() error {
 	if err := r.makeDir(); err != nil {
 		return r.setUpFailed("prepare", fmt.Errorf("making room for the cluster's files: %w (set CACHE to a folder that can be written)", err))
 	}
+	options := stack.Options{
+		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
+		Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, Variant: stack.Default,
+		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
+		Progress: r.buildProgress,
+	}
 	if r.Mode == Check {
 		return r.phase("open", func(ctx context.Context) (string, error) {
-			s, err := stack.Open(ctx, r.Cache, r.Cluster, r.dir)
+			s, err := stack.Open(ctx, options)
 			r.Stack = s
 			return "cluster " + r.Cluster, err
 		})
 	}
-	variant := stack.Default
 	if r.suite.Variant != nil {
-		variant = *r.suite.Variant
+		options.Variant = *r.suite.Variant
 	}
-	s, err := stack.Up(stack.Options{
-		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
-		Prometheus: r.Prometheus, Variant: variant,
-		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
-		Progress: r.buildProgress,
-	})
+	s, err := stack.Up(options)
 	r.Stack = s
 	return err
 }

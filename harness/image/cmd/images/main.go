@@ -94,7 +94,7 @@ func list(_ context.Context, _ []string, stdout io.Writer) error {
 // versions has a list for every option that chooses a version, by the option's name.
 func versions(_ context.Context, _ []string, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(map[string][]string{
-		"prometheus": append([]string{image.PrometheusVersion}, image.OtherPrometheuses...),
+		"istio": image.Istio.Versions, "prometheus": image.Prometheus.Versions,
 	})
 }
 
@@ -179,11 +179,11 @@ func fill(ctx context.Context, builder *image.Builder, registry *image.Server, m
 	if err != nil {
 		return "", err
 	}
-	istio, err := image.ModuleDir(ctx, root, "istio", "istio.io/istio")
+	istio, err := image.ModuleDir(ctx, root, image.Istio.Component(image.IstioVersion), image.IstioModule)
 	if err != nil {
 		return "", err
 	}
-	if err := mesh.PublishCharts(ctx, mesh.ModuleCharts(istio), image.IstioVersion, m.Host); err != nil {
+	if err := mesh.PublishCharts(ctx, mesh.ModuleCharts(istio, image.IstioVersion), image.IstioVersion, m.Host); err != nil {
 		return "", err
 	}
 	lock = filepath.Join(work, "images.lock.json")

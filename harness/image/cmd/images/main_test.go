@@ -30,10 +30,12 @@ func TestEveryVersionOfTheMatrixCanBeChosen(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"), "it is one line of a step's output")
 	var matrix map[string][]string
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &matrix))
-	require.Contains(t, matrix["prometheus"], image.PrometheusVersion)
-	for _, v := range matrix["prometheus"] {
-		_, err := image.Prometheus(v)
-		assert.NoError(t, err)
+	for option, product := range map[string]image.Product{"istio": image.Istio, "prometheus": image.Prometheus} {
+		require.Contains(t, matrix[option], product.Default())
+		for _, v := range matrix[option] {
+			_, err := product.Parse(v)
+			assert.NoError(t, err)
+		}
 	}
 }
 
