@@ -100,7 +100,7 @@ func judge(step string, o observe.Observation) []reports.Check {
 	results := []reports.Check{conformance.PodsReplaced(scrapesID, Profile, step).Verdict(o)}
 	for _, c := range conformance.Catalogue() {
 		switch {
-		case !slices.Contains(profiles, c.Profile) || c.Disrupts != "" || c.Optional || c.Long != "":
+		case !slices.Contains(profiles, c.Profile) || c.Disrupts != "" || c.Optional || c.Stood || c.Long != "":
 		case c.ID == sameProxiesID && step == firstReplica && replicasDiffer(o):
 			results = append(results, reports.Check{
 				ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level, Verdict: reports.Skip,
