@@ -18,7 +18,8 @@ import (
 const objectsAge = 1500 * time.Millisecond
 
 // Settle waits until every replica has scraped every expected target with success
-// since the observer was made. It reports whether they have, and what it last saw.
+// since the observer was made, and has no others: one whose monitor was just removed
+// stays for as long as the Operator and the kubelet take. It reports whether they have, and what it last saw.
 // That it did not come to pass in time is no error here: what keeps a subject from
 // settling is what the checks are for.
 func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled bool, note string) {
@@ -43,7 +44,13 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 				return false, "", err
 			}
 			targets, _ := readTargets(result)
-			for _, e := range ForReplica(p.o, expected, pod.Name) {
+			own := ForReplica(p.o, expected, pod.Name)
+			for _, t := range targets {
+				if !slices.ContainsFunc(own, func(e Expected) bool { return t.Pool == e.Pool && t.URL == e.URL }) {
+					waiting = append(waiting, fmt.Sprintf("%s has %s of %s, which nothing asks for", pod.Name, t.URL, t.Pool))
+				}
+			}
+			for _, e := range own {
 				i := slices.IndexFunc(targets, func(t Target) bool { return t.Pool == e.Pool && t.URL == e.URL })
 				switch {
 				case i < 0:
