@@ -283,7 +283,7 @@ func (p *pass) awaitTwin(ctx context.Context, targets []Expected, since time.Tim
 			}
 			scraped, _ := readTargets(result)
 			for _, t := range targets {
-				again := func(s Target) bool { return s.URL == t.URL && s.LastScrape.After(since) }
+				again := func(s Target) bool { return s.Pool == t.Pool && s.URL == t.URL && s.LastScrape.After(since) }
 				if !slices.ContainsFunc(scraped, again) {
 					return false, "", nil
 				}
