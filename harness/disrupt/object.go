@@ -3,6 +3,7 @@ package disrupt
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,11 +27,7 @@ var temporaryKinds = []schema.GroupVersionKind{
 // Object adds an object for a time. Its kind must be one of those that Restore
 // looks for; any other is a mistake in this program.
 func Object(client klient.Client, name, title string, object *unstructured.Unstructured) Disruption {
-	known := false
-	for _, k := range temporaryKinds {
-		known = known || k == object.GroupVersionKind()
-	}
-	if !known {
+	if !slices.Contains(temporaryKinds, object.GroupVersionKind()) {
 		panic(fmt.Sprintf("disrupt.Object: nobody would remove a %s that a killed run left", object.GroupVersionKind()))
 	}
 	labels := object.GetLabels()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -44,11 +45,7 @@ func (r ObjectRef) String() string {
 // must be one of those that Restore looks for; any other is a mistake in this
 // program.
 func Patch(client klient.Client, name, title string, ref ObjectRef, change func(object map[string]any) (map[string]any, error)) Disruption {
-	known := false
-	for _, k := range patchedKinds {
-		known = known || k == ref.GroupVersionKind
-	}
-	if !known {
+	if !slices.Contains(patchedKinds, ref.GroupVersionKind) {
 		panic(fmt.Sprintf("disrupt.Patch: nobody would undo the change of a %s that a killed run left", ref.GroupVersionKind))
 	}
 	get := func(ctx context.Context) (crclient.Client, *unstructured.Unstructured, error) {

@@ -156,20 +156,10 @@ func TestDiscoveryFollowsTheReleaseAndTheObjects(t *testing.T) {
 			o.Prometheus.Spec.APIServerConfig = &monitoringv1.APIServerConfig{Host: "https://kubernetes.default.svc"}
 		}, []string{one, two}},
 		"the namespace enforced makes two Services one": {func(o *Observation) {
-			s := o.EndpointSlices[0].DeepCopy()
-			s.Labels[discoveryv1.LabelServiceName] = "b"
-			o.EndpointSlices = append(o.EndpointSlices, *s)
-			o.Services = append(o.Services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "b", Labels: map[string]string{"app": "a"}}})
-			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{rel("labeldrop", "-", "job", "-", "-")}
-			o.Prometheus.Spec.EnforcedNamespaceLabel = "service"
+			enforceOverTwoServices(o)
 		}, []string{one, two}},
 		"the namespace enforced on others only": {func(o *Observation) {
-			s := o.EndpointSlices[0].DeepCopy()
-			s.Labels[discoveryv1.LabelServiceName] = "b"
-			o.EndpointSlices = append(o.EndpointSlices, *s)
-			o.Services = append(o.Services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "b", Labels: map[string]string{"app": "a"}}})
-			o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{rel("labeldrop", "-", "job", "-", "-")}
-			o.Prometheus.Spec.EnforcedNamespaceLabel = "service"
+			enforceOverTwoServices(o)
 			o.Prometheus.Spec.ExcludedFromEnforcement = []monitoringv1.ObjectReference{{Resource: "servicemonitors", Namespace: "apps"}}
 		}, []string{one, one, two, two}},
 		"rules by the labels that the Operator gives": {func(o *Observation) {
@@ -261,4 +251,15 @@ func TestOnlyRelease2AddsPorts(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, release{major: c.major, bare: c.bare}.withPort(c.scheme, c.address), "%+v", c)
 	}
+}
+
+// enforceOverTwoServices has two Services lead to the same pods, and the label by which
+// they differ taken by the namespace.
+func enforceOverTwoServices(o *Observation) {
+	s := o.EndpointSlices[0].DeepCopy()
+	s.Labels[discoveryv1.LabelServiceName] = "b"
+	o.EndpointSlices = append(o.EndpointSlices, *s)
+	o.Services = append(o.Services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "b", Labels: map[string]string{"app": "a"}}})
+	o.ServiceMonitors[0].Spec.Endpoints[0].RelabelConfigs = []monitoringv1.RelabelConfig{rel("labeldrop", "-", "job", "-", "-")}
+	o.Prometheus.Spec.EnforcedNamespaceLabel = "service"
 }

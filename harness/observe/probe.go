@@ -273,17 +273,12 @@ func (p *pass) awaitTwin(ctx context.Context, targets []Expected, since time.Tim
 	}
 	_ = wait.For(ctx, "a scrape beside the probes", func(ctx context.Context) (bool, string, error) {
 		for _, r := range p.o.Replicas {
-			api, err := p.replica(r.Pod)
+			scraped, err := p.targetsOf(ctx, r.Pod)
 			if err != nil {
 				return false, "", err
 			}
-			result, err := api.Targets(ctx)
-			if err != nil {
-				return false, "", err
-			}
-			scraped, _ := readTargets(result)
 			for _, t := range targets {
-				again := func(s Target) bool { return s.Pool == t.Pool && s.URL == t.URL && s.LastScrape.After(since) }
+				again := func(s Target) bool { return s.meets(t) && s.LastScrape.After(since) }
 				if !slices.ContainsFunc(scraped, again) {
 					return false, "", nil
 				}

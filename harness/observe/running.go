@@ -121,6 +121,24 @@ func (o *Observer) readCertificate(ctx context.Context, pod, chain, roots string
 // prometheusContainer is what the Operator calls the container of Prometheus.
 const prometheusContainer = "prometheus"
 
+// targetsOf asks one replica for the targets that it has now.
+func (p *pass) targetsOf(ctx context.Context, pod string) ([]Target, error) {
+	api, err := p.replica(pod)
+	if err != nil {
+		return nil, err
+	}
+	result, err := api.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	targets, _ := readTargets(result)
+	return targets, nil
+}
+
+// meets reports whether a target is the one that is expected. Two monitors may ask
+// for one address, each by a pool of its own.
+func (t Target) meets(e Expected) bool { return t.Pool == e.Pool && t.URL == e.URL }
+
 func readTargets(result monitoring.Targets) (targets []Target, dropped int) {
 	for _, t := range result.Active {
 		interval, err := model.ParseDuration(t.Discovered.Interval)

@@ -19,9 +19,9 @@ const objectsAge = 1500 * time.Millisecond
 
 // Settle waits until every replica has scraped every expected target with success
 // since the observer was made, and has no others: one whose monitor was just removed
-// stays for as long as the Operator and the kubelet take. It reports whether they have, and what it last saw.
-// That it did not come to pass in time is no error here: what keeps a subject from
-// settling is what the checks are for.
+// stays for as long as the Operator and the kubelet take. It reports whether they
+// have, and what it last saw. That it did not come to pass in time is no error here:
+// what keeps a subject from settling is what the checks are for.
 func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled bool, note string) {
 	p := &pass{Observer: o}
 	var expected []Expected
@@ -35,23 +35,18 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 		up := 0
 		var waiting []string
 		for _, pod := range replicas {
-			api, err := p.replica(pod.Name)
+			targets, err := p.targetsOf(ctx, pod.Name)
 			if err != nil {
 				return false, "", err
 			}
-			result, err := api.Targets(ctx)
-			if err != nil {
-				return false, "", err
-			}
-			targets, _ := readTargets(result)
 			own := ForReplica(p.o, expected, pod.Name)
 			for _, t := range targets {
-				if !slices.ContainsFunc(own, func(e Expected) bool { return t.Pool == e.Pool && t.URL == e.URL }) {
+				if !slices.ContainsFunc(own, t.meets) {
 					waiting = append(waiting, fmt.Sprintf("%s has %s of %s, which nothing asks for", pod.Name, t.URL, t.Pool))
 				}
 			}
 			for _, e := range own {
-				i := slices.IndexFunc(targets, func(t Target) bool { return t.Pool == e.Pool && t.URL == e.URL })
+				i := slices.IndexFunc(targets, func(t Target) bool { return t.meets(e) })
 				switch {
 				case i < 0:
 					waiting = append(waiting, fmt.Sprintf("%s does not have %s", pod.Name, e.URL))
@@ -84,15 +79,10 @@ func (o *Observer) Rescraped(ctx context.Context, limit time.Duration) (note str
 		scraped := 0
 		var waiting []string
 		for _, pod := range replicas {
-			api, err := p.replica(pod.Name)
+			targets, err := p.targetsOf(ctx, pod.Name)
 			if err != nil {
 				return false, "", err
 			}
-			result, err := api.Targets(ctx)
-			if err != nil {
-				return false, "", err
-			}
-			targets, _ := readTargets(result)
 			for _, t := range targets {
 				if t.LastScrape.After(o.since) {
 					scraped++
