@@ -12,10 +12,14 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-// objectsAge is how old what is known of the objects may be while somebody waits for
-// scrapes: Prometheus is asked more often, since that costs one request, and not one
-// for each collection.
-const objectsAge = 1500 * time.Millisecond
+// How old what is known of the objects may be while somebody waits for scrapes:
+// Prometheus is asked more often, since that costs one request, and not one for each
+// collection. What is not well may be so for a change of the objects; that all is well
+// is believed only of what they are now.
+const (
+	objectsAge     = 4 * time.Second
+	objectsAgeWell = time.Second
+)
 
 // Settle waits until every replica has scraped every expected target with success
 // since the observer was made, and has no others: one whose monitor was just removed
@@ -26,12 +30,12 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 	p := &pass{Observer: o}
 	var expected []Expected
 	var replicas []corev1.Pod
-	err := wait.For(ctx, "every expected target to be up at every replica", func(ctx context.Context) (bool, string, error) {
-		if time.Since(p.o.At) > objectsAge {
-			p.o = Observation{At: time.Now()}
-			p.readObjects(ctx)
-			expected, replicas = ExpectedTargets(p.o), Replicas(p.o)
-		}
+	read := func(ctx context.Context) {
+		p.o = Observation{At: time.Now()}
+		p.readObjects(ctx)
+		expected, replicas = ExpectedTargets(p.o), Replicas(p.o)
+	}
+	look := func(ctx context.Context) (bool, string, error) {
 		up := 0
 		var waiting []string
 		for _, pod := range replicas {
@@ -61,6 +65,17 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 		}
 		note = fmt.Sprintf("%d targets up at %d replicas", up, len(replicas))
 		return up > 0 && len(waiting) == 0, strings.Join(append(waiting, note), "; "), nil
+	}
+	err := wait.For(ctx, "every expected target to be up at every replica", func(ctx context.Context) (bool, string, error) {
+		if time.Since(p.o.At) > objectsAge {
+			read(ctx)
+		}
+		well, text, err := look(ctx)
+		if !well || err != nil || time.Since(p.o.At) < objectsAgeWell {
+			return well, text, err
+		}
+		read(ctx)
+		return look(ctx)
 	}, wait.Timeout(limit), wait.Interval(500*time.Millisecond))
 	if err != nil {
 		return false, err.Error()

@@ -23,6 +23,7 @@ type attempt struct {
 	fault   Fault
 	subject *Subject
 	applied []*unstructured.Unstructured // what the cluster has of the subject
+	stood   bool                         // it was made to stand already
 	remark  string
 }
 
@@ -56,8 +57,13 @@ func (a *attempt) observe(ctx context.Context) (o observe.Observation, err error
 	return o, err
 }
 
-// stand applies the set-up and waits until it stands, as far as it will.
+// stand applies the set-up and waits until it stands, as far as it will. What stands
+// already is left as it is.
 func (a *attempt) stand(ctx context.Context) error {
+	if a.stood {
+		return nil
+	}
+	a.stood = true
 	if err := a.apply(ctx); err != nil {
 		return err
 	}

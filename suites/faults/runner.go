@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,9 +18,9 @@ import (
 )
 
 // Parallel is how many subjects stand at a time, if nobody says otherwise. Two cores
-// are busy with as many; a dozen take no less time in all, and so long each that
-// reads and waits run into their bounds.
-const Parallel = 6
+// are busy with as many; half as many again take no less time in all, and so long each
+// that reads and waits run into their bounds.
+const Parallel = 8
 
 // Runner tries faults on a cluster.
 type Runner struct {
@@ -42,19 +43,30 @@ func (r *Runner) Run(ctx context.Context, faults []Fault, done func(Outcome)) {
 		defer close(outcomes)
 		var g errgroup.Group
 		g.SetLimit(max(r.Parallel, 1))
-		for _, f := range faults {
-			if !f.alone() {
+		var standing, alone []*trial
+		for _, f := range patientFirst(faults) {
+			t := r.begin(ctx, f)
+			switch {
+			case !f.alone():
 				g.Go(func() error {
-					outcomes <- r.try(ctx, f)
+					outcomes <- t.end(ctx)
 					return nil
 				})
+			case f.Mesh != nil && f.Mesh.Late:
+				standing = append(standing, t)
+			default:
+				alone = append(alone, t)
 			}
 		}
+		for _, t := range standing { // what comes later comes to what can stand before
+			g.Go(func() error {
+				t.stand(ctx)
+				return nil
+			})
+		}
 		_ = g.Wait() // outcomes have their own errors
-		for _, f := range faults {
-			if f.alone() {
-				outcomes <- r.try(ctx, f)
-			}
+		for _, t := range append(standing, alone...) {
+			outcomes <- t.end(ctx)
 		}
 	}()
 	for o := range outcomes {
@@ -64,38 +76,79 @@ func (r *Runner) Run(ctx context.Context, faults []Fault, done func(Outcome)) {
 	}
 }
 
-// try makes one subject, looks at it, judges it and takes it away.
-func (r *Runner) try(ctx context.Context, f Fault) (o Outcome) {
-	begun := time.Now()
-	o.Fault = f
-	defer func() { o.Took = time.Since(begun) }()
-	if ctx.Err() != nil {
-		o.Error = ctx.Err()
-		return o
-	}
+// patientFirst puts those in front that wait more than they work: they then do it
+// beside others, and not at the end, when nobody else is left.
+func patientFirst(faults []Fault) []Fault {
+	patient := func(f Fault) bool { return f.Unready || f.Watch || f.Expires || f.Age > 0 }
+	return slices.SortedStableFunc(slices.Values(faults), func(a, b Fault) int { return btoi(patient(b)) - btoi(patient(a)) })
+}
+
+// trial is a fault that is being tried: a subject is made, looked at, judged and taken
+// away.
+type trial struct {
+	Outcome
+	attempt *attempt // nil if there is none to be made
+}
+
+// begin makes nothing yet. Why a fault cannot be tried is in its outcome.
+func (r *Runner) begin(ctx context.Context, f Fault) *trial {
+	t := &trial{Outcome: Outcome{Fault: f}}
 	s, err := NewSubject(f)
-	if err != nil {
-		o.Error = err
-		return o
-	}
-	if taken, err := r.taken(ctx, s.Namespace); err != nil || taken {
-		o.Error = err
-		o.Skipped = fmt.Sprintf("the namespace %s, which it is about, is there already and is not the suite's to change", s.Namespace)
-		return o
-	}
-	a := &attempt{Runner: r, fault: f, subject: s}
-	observed, err := a.observe(ctx)
 	if err == nil {
-		o.Result, err = r.judge(f, s, observed)
+		err = ctx.Err()
 	}
-	o.Error, o.Remark = err, a.remark
-	if r.Keep && !o.good() {
-		return o
+	if err != nil {
+		t.Error = err
+		return t
 	}
-	if err := r.remove(context.WithoutCancel(ctx), a.applied); err != nil && o.Error == nil {
-		o.Error = fmt.Errorf("removing what was made for it: %w", err)
+	taken, err := r.taken(ctx, s.Namespace)
+	if err != nil {
+		t.Error = err
+		return t
 	}
-	return o
+	if taken {
+		t.Skipped = fmt.Sprintf("the namespace %s, which it is about, is there already and is not the suite's to change", s.Namespace)
+		return t
+	}
+	t.attempt = &attempt{Runner: r, fault: f, subject: s}
+	return t
+}
+
+// stand has the subject stand ahead of time.
+func (t *trial) stand(ctx context.Context) {
+	if t.attempt == nil || ctx.Err() != nil {
+		return
+	}
+	begun := time.Now()
+	t.Error = t.attempt.stand(ctx)
+	t.Took += time.Since(begun)
+}
+
+// end does all that is left to be done.
+func (t *trial) end(ctx context.Context) (o Outcome) {
+	begun := time.Now()
+	defer func() { o.Took += time.Since(begun) }()
+	a := t.attempt
+	if a == nil {
+		return t.Outcome
+	}
+	if t.Error == nil {
+		t.Error = ctx.Err()
+	}
+	if t.Error == nil {
+		var observed observe.Observation
+		if observed, t.Error = a.observe(ctx); t.Error == nil {
+			t.Result, t.Error = a.judge(t.Fault, a.subject, observed)
+		}
+	}
+	t.Remark = a.remark
+	if a.Keep && !t.good() {
+		return t.Outcome
+	}
+	if err := a.remove(context.WithoutCancel(ctx), a.applied); err != nil && t.Error == nil {
+		t.Error = fmt.Errorf("removing what was made for it: %w", err)
+	}
+	return t.Outcome
 }
 
 // judge keeps what was seen, and judges it.

@@ -60,3 +60,11 @@ func TestWhatAnInterruptKeptFromBeingTriedHasNoOutcome(t *testing.T) {
 	cancel()
 	(&Runner{}).Run(ctx, []Fault{{ID: "x"}, {ID: "y", Alone: true}}, func(o Outcome) { t.Errorf("%s has an outcome", o.ID) })
 }
+
+func TestThoseThatWaitMoreThanTheyWorkComeFirst(t *testing.T) {
+	var order []string
+	for _, f := range patientFirst([]Fault{{ID: "a"}, {ID: "unready", Unready: true}, {ID: "b"}, {ID: "watched", Watch: true}, {ID: "expires", Expires: true}}) {
+		order = append(order, f.ID)
+	}
+	assert.Equal(t, []string{"unready", "watched", "expires", "a", "b"}, order)
+}
