@@ -112,6 +112,11 @@ upgrade: ## Upgrade a mesh step by step and roll it back, and see that every scr
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
 	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) -istio=$(FROM) -next=$(TO) -upgrade=$(UPGRADE) $(if $(MISTAKE),-mistake=$(MISTAKE))
 
+.PHONY: foreign
+foreign: build ## Attach to a cluster that the suite did not set up, whose API server says what was sent to it
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/foreign ./suites/foreign
+	@exec bin/foreign -mode=$(MODE) -binary=$(BINARY) $(OPTIONS)
+
 ##@ Reports
 
 .PHONY: compare

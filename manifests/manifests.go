@@ -21,13 +21,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed bookinfo certify guide mesh policy probe rotation unmeshed
+//go:embed bookinfo certify foreign guide mesh policy probe rotation unmeshed
 var files embed.FS
 
 // The folders that can be read.
 const (
 	Bookinfo = "bookinfo"
 	Certify  = "certify"
+	Foreign  = "foreign"
 	Guide    = "guide"
 	Mesh     = "mesh"
 	Policy   = "policy"

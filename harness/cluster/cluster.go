@@ -77,6 +77,7 @@ type Options struct {
 	KubernetesVersion string // of the node image, as in "v1.37.2"
 	BakedNetwork      bool   // the node image brings its own pod network: do not install kind's
 	Dir               string // for the kubeconfig and what the node mounts; exists
+	Audit             bool   // the API server keeps a log of every request: see [Cluster.Audited]
 }
 
 // Create makes the cluster and waits until its node is ready. A cluster that is

@@ -19,6 +19,7 @@ type hostFacts struct {
 	cgroupV1            bool
 	missingCapabilities []string // of the host's bounding set, as in "CAP_SYS_RESOURCE"
 	runtimeSpec         string   // path of the filtered runtime spec, if any are missing
+	auditPolicy         string   // path of the policy of the audit log, if one is to be kept
 }
 
 // nodeConfig returns kind's configuration for one node on this host.
@@ -32,6 +33,12 @@ func nodeConfig(ctx context.Context, o Options) (*v1alpha4.Cluster, error) {
 
 func readHost(ctx context.Context, o Options) (hostFacts, error) {
 	var facts hostFacts
+	if o.Audit {
+		facts.auditPolicy = filepath.Join(o.Dir, "audit-policy.yaml")
+		if err := os.WriteFile(facts.auditPolicy, []byte(auditPolicy), fs.FileMode(0o644)); err != nil {
+			return facts, err
+		}
+	}
 	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 	facts.cgroupV1 = os.IsNotExist(err)
 	if facts.missingCapabilities, err = engine.HostCapabilities(); err != nil {
@@ -79,6 +86,10 @@ func buildConfig(o Options, facts hostFacts) (*v1alpha4.Cluster, error) {
 		// Without it containerd may not lower the score that the kernel kills by.
 		config.ContainerdConfigPatches = append(config.ContainerdConfigPatches,
 			"version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  restrict_oom_score_adj = true\n")
+	}
+	if facts.auditPolicy != "" {
+		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: facts.auditPolicy, ContainerPath: auditPolicyPath, Readonly: true})
+		config.KubeadmConfigPatches = append(config.KubeadmConfigPatches, auditPatch(v))
 	}
 	config.Nodes = []v1alpha4.Node{node}
 	return config, nil

@@ -39,6 +39,8 @@ func TestTheConfigurationOfANode(t *testing.T) {
 		"1.35-cgroup-v2":                    {version: "v1.35.0"},
 		"1.37-cgroup-v1":                    {version: "v1.37.2", facts: hostFacts{cgroupV1: true}},
 		"1.37-cgroup-v2":                    {version: "v1.37.2"},
+		"1.35-audited":                      {version: "v1.35.0", facts: hostFacts{auditPolicy: "/dir/audit-policy.yaml"}},
+		"1.37-audited":                      {version: "v1.37.2", facts: hostFacts{auditPolicy: "/dir/audit-policy.yaml"}},
 		"1.37-baked-network":                {version: "v1.37.2", baked: true},
 		"1.37-without-sys-resource":         {version: "v1.37.2", baked: true, facts: hostFacts{cgroupV1: true, missingCapabilities: lacking, runtimeSpec: "/dir/cri-base.json"}},
 		"1.37-without-another-capability":   {version: "v1.37.2", facts: hostFacts{missingCapabilities: []string{"CAP_BPF"}, runtimeSpec: "/dir/cri-base.json"}},

@@ -41,6 +41,7 @@ type Options struct {
 	Istio       string       // version, one of those that [image.Istio] has
 	Next        string       // version of Istio to have at hand for an upgrade, if any
 	Variant     Variant
+	Setting     *Setting // another set-up than the guide's; nil for that
 	Phase       Phase
 	Log         func(format string, args ...any)
 	Progress    func(image.Progress)
@@ -89,7 +90,12 @@ func Up(o Options) (*Stack, error) {
 	if err := o.Phase("mesh", func(ctx context.Context) (string, error) { return s.installMesh(ctx, parts) }); err != nil {
 		return s, err
 	}
-	return s, o.Phase("workloads", func(ctx context.Context) (string, error) { return s.deploy(ctx, o.Variant, parts) })
+	return s, o.Phase("workloads", func(ctx context.Context) (string, error) {
+		if o.Setting != nil {
+			return s.set(ctx, *o.Setting, parts)
+		}
+		return s.deploy(ctx, o.Variant, parts)
+	})
 }
 
 // sources is where this run's parts come from.
@@ -164,6 +170,9 @@ func (p *sources) choose(ctx context.Context, o Options, root string) (images []
 	}
 	if p.istio, err = p.release(ctx, root, o.Istio, p.references); err != nil {
 		return nil, err
+	}
+	if o.Setting != nil {
+		p.istio.Revision = o.Setting.Revision
 	}
 	p.madeHere = p.istio.UpstreamEnvoy
 	if o.Next == "" {
@@ -245,7 +254,7 @@ func (p sources) String() string {
 func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note string, err error) {
 	s.Cluster, err = cluster.Create(ctx, cluster.Options{
 		Name: o.ClusterName, Engine: p.engine, NodeImage: p.nodeImage, KubernetesVersion: p.kubernetes,
-		BakedNetwork: p.source == image.Packages, Dir: o.Dir,
+		BakedNetwork: p.source == image.Packages, Dir: o.Dir, Audit: o.Setting != nil,
 	})
 	if err != nil {
 		return "", err

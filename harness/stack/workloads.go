@@ -44,7 +44,7 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 	if err := cluster.Apply(ctx, s.Client, objects...); err != nil {
 		return "", err
 	}
-	return waitForPods(ctx, s.Client, Namespace)
+	return waitForPods(ctx, s.Client, Namespace, 1)
 }
 
 // injected is the namespace with the label that has Istio add its sidecar.
@@ -55,8 +55,9 @@ func injected(namespace string) *unstructured.Unstructured {
 	return u
 }
 
-// waitForPods waits until every workload of the namespace has all its replicas.
-func waitForPods(ctx context.Context, client klient.Client, namespace string) (note string, err error) {
+// waitForPods waits until every workload of the namespace has all its replicas, and
+// the Operator has made as many StatefulSets as it is to.
+func waitForPods(ctx context.Context, client klient.Client, namespace string, wanted int) (note string, err error) {
 	err = wait.For(ctx, "the workloads in "+namespace+" to be ready", func(ctx context.Context) (bool, string, error) {
 		var deployments appsv1.DeploymentList
 		if err := client.Resources(namespace).List(ctx, &deployments); err != nil {
@@ -68,9 +69,9 @@ func waitForPods(ctx context.Context, client klient.Client, namespace string) (n
 		}
 		var waiting []string
 		ready := int32(0)
-		count := func(o metav1.Object, wanted *int32, have int32) {
+		count := func(o metav1.Object, asked *int32, have int32) {
 			ready += have
-			if wanted == nil || have < *wanted {
+			if asked == nil || have < *asked {
 				waiting = append(waiting, fmt.Sprintf("%s has %d ready", o.GetName(), have))
 			}
 		}
@@ -94,8 +95,8 @@ func waitForPods(ctx context.Context, client klient.Client, namespace string) (n
 				count(&p, &one, have)
 			}
 		}
-		if len(sets.Items) == 0 {
-			waiting = append(waiting, "the Operator has made no StatefulSet yet")
+		if len(sets.Items) < wanted {
+			waiting = append(waiting, fmt.Sprintf("the Operator has made %d of %d StatefulSets", len(sets.Items), wanted))
 		}
 		note = fmt.Sprintf("%d pods ready", ready)
 		if len(waiting) == 0 {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -101,4 +102,19 @@ func assessScraped(o *subject, r observe.Replica, e observe.Expected, targets ta
 	default:
 		f.saw(sourceQuery, r.Pod, "the last scrape of %s left %.0f samples", podName(e), own[0].Value)
 	}
+}
+
+// NeededBy are the checks that need what a rule gives, by their IDs.
+func NeededBy(r observe.Rule) map[string]bool {
+	needed := map[string]bool{}
+	for _, c := range Catalogue() {
+		for _, what := range c.Reads {
+			for _, given := range r.Gives {
+				if strings.HasPrefix(given, what) {
+					needed[c.ID] = true
+				}
+			}
+		}
+	}
+	return needed
 }

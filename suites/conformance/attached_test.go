@@ -68,21 +68,6 @@ func TestAGoodClusterIsGoodToAGuest(t *testing.T) {
 	assert.Empty(t, c.Changes(), "nothing but reads was sent")
 }
 
-// neededBy are the checks that need what a rule gives.
-func neededBy(r observe.Rule) map[string]bool {
-	needed := map[string]bool{}
-	for _, c := range Catalogue() {
-		for _, what := range c.Reads {
-			for _, given := range r.Gives {
-				if strings.HasPrefix(given, what) {
-					needed[c.ID] = true
-				}
-			}
-		}
-	}
-	return needed
-}
-
 func TestWithoutARuleExactlyTheChecksThatNeedItAreOpen(t *testing.T) {
 	for _, rule := range observe.Rules() {
 		t.Run(rule.String(), func(t *testing.T) {
@@ -94,7 +79,7 @@ func TestWithoutARuleExactlyTheChecksThatNeedItAreOpen(t *testing.T) {
 			}
 			without := attach(t, c)
 			require.NotEmpty(t, without.Unread)
-			needed := neededBy(rule)
+			needed := NeededBy(rule)
 			for id, r := range verdicts(t, without) {
 				if !needed[id] {
 					assert.Equal(t, all[id].Verdict, r.Verdict, "%s: %s", id, r.Reason)
@@ -112,7 +97,7 @@ func TestEveryRuleIsNeededOrExplainsAFailure(t *testing.T) {
 	explain := []string{"deployments.apps", "statefulsets.apps", "peerauthentications", "authorizationpolicies", "destinationrules", "sidecars", "mutatingwebhookconfigurations"}
 	for _, rule := range observe.Rules() {
 		explains := slices.ContainsFunc(explain, func(e string) bool { return strings.Contains(rule.String(), e) })
-		assert.True(t, explains || len(neededBy(rule)) > 0, "nobody needs %s", rule)
+		assert.True(t, explains || len(NeededBy(rule)) > 0, "nobody needs %s", rule)
 	}
 }
 

@@ -63,6 +63,8 @@ type Suite struct {
 	// Variant is what a cluster of the suite's own is set up with; nil stands for that
 	// of the main job.
 	Variant *stack.Variant
+	// Setting is set up in place of the guide's; nil stands for that.
+	Setting *stack.Setting
 	// Plan takes the run over before anything is made. An error is the user's: he
 	// asked for something that is not there.
 	Plan func(r *Run) error
@@ -217,7 +219,7 @@ func (r *Run) setUp() error {
 	}
 	options := stack.Options{
 		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
-		Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, Variant: stack.Default,
+		Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, Variant: stack.Default, Setting: r.suite.Setting,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
 		Progress: r.buildProgress,
 	}
