@@ -153,7 +153,7 @@ func newRun(c Config, s Suite) *Run {
 		ID:       id,
 		Terminal: reports.NewTerminal(os.Stdout, reports.StyleOf(os.Stdout)),
 		Stack:    &stack.Stack{},
-		dir:      filepath.Join(c.Cache, "clusters", c.Cluster),
+		dir:      clusterDir(c.Cache, c.Cluster),
 		Report: &reports.Report{
 			SchemaVersion: reports.SchemaVersion, RunID: id, StartedAt: now.UTC(),
 			Suite: reports.Suite{Version: Version, Commit: Commit}, Configuration: c.Settings(),
