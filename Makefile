@@ -43,6 +43,8 @@ DIR     ?=
 PUBLIC_KEY ?=
 FORMAT  ?=
 CONTEXT ?=
+MESH_KUBECONFIG ?=
+MESH_CONTEXT ?=
 NAMESPACE ?=
 PROM    ?=
 PERMIT  ?=
@@ -61,7 +63,7 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
 	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
-GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
+GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(MESH_KUBECONFIG),-mesh-kubeconfig='$(MESH_KUBECONFIG)') $(if $(MESH_CONTEXT),-mesh-context='$(MESH_CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
 	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
 
 ##@ The main job
@@ -87,7 +89,7 @@ down: build ## Remove the cluster that `make up` made
 	@exec $(BINARY) -mode=down $(OPTIONS)
 
 .PHONY: clean
-clean: build ## Remove every cluster that any run left
+clean: build ## Remove every cluster that any run left, and its files
 	@exec $(BINARY) -mode=clean $(OPTIONS)
 
 ##@ A cluster that is not ours
@@ -208,6 +210,8 @@ help: ## Show this help
 		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
 		CONTEXT 'certify: context of the kubeconfig (its current one)' \
 		KUBECONFIG 'certify: kubeconfig of the cluster (as kubectl finds it)' \
+		MESH_KUBECONFIG "certify: kubeconfig of the mesh's own API, if its control plane is elsewhere (none)" \
+		MESH_CONTEXT 'certify: context of that kubeconfig (its current one)' \
 		NAMESPACE 'certify: namespace of the Prometheus object (any)' \
 		PROM    'certify: the Prometheus object, name or namespace/name (the only one)' \
 		PERMIT  'certify: what is permitted beyond reading: exec,portforward' \

@@ -203,6 +203,9 @@ func factsOf(r Report, signedBy string) []factGroup {
 	profiles := map[string]string{}
 	for _, p := range r.Profiles {
 		profiles[p.Name] = string(p.Verdict)
+		if p.Verdict == Pass && !p.Claimed {
+			profiles[p.Name] += ", not claimed"
+		}
 	}
 	return []factGroup{
 		{"run", map[string]string{

@@ -19,22 +19,21 @@ type badge struct {
 }
 
 // Badge renders what a badge says: the outcome, and of a conformant subject the
-// profiles that it may claim.
+// profiles that it claims.
 func Badge(r Report) ([]byte, error) {
 	r.Conclude()
-	b := badge{SchemaVersion: 1, Label: "mTLS scrape", Message: r.ExitCode.String(), Color: "yellow", IsError: r.Verdict != Pass}
+	b := badge{SchemaVersion: 1, Label: "mTLS scrape", Message: r.Word(), Color: "yellow", IsError: r.Verdict != Pass}
 	switch r.Verdict {
 	case Fail:
 		b.Color = "red"
 	case Pass:
 		b.Color = "brightgreen"
-		var claims []string
-		for _, p := range r.Profiles {
-			if p.Verdict == Pass {
-				claims = append(claims, oneLine(p.Name))
-			}
+		if r.tone() != Pass {
+			b.Color = "yellowgreen"
 		}
-		b.Message += ": " + strings.Join(claims, ", ")
+		if claims := r.Claims(); len(claims) > 0 {
+			b.Message += ": " + oneLine(strings.Join(claims, ", "))
+		}
 	}
 	data, err := json.MarshalIndent(b, "", "  ")
 	return append(data, '\n'), err

@@ -15,7 +15,9 @@ import (
 //
 // A profile fails if one of its checks failed, else is inconclusive if one was, or
 // if it was asked for and has none at all; it is skipped if no check that gates was
-// executed, else it passes.
+// executed, else it passes. One that passed is claimed if each check that its claim
+// takes passed or has nothing to judge; that it is not changes neither the verdict nor
+// the exit code, since nothing was seen to be wrong.
 //
 // The verdict of the run:
 //   - fail, if a check failed or something was left behind;
@@ -77,7 +79,7 @@ func (r *Report) concludeProfiles() []Profile {
 		return i
 	}
 	for _, p := range r.Profiles {
-		index(p.Name)
+		profiles[index(p.Name)].Required = p.Required
 	}
 	gating := map[string][]Verdict{}
 	for _, c := range r.Checks {
@@ -109,6 +111,7 @@ func (r *Report) concludeProfiles() []Profile {
 		default:
 			p.Verdict = Skip
 		}
+		p.Claimed = p.Verdict == Pass && len(r.gaps(*p)) == 0
 	}
 	return profiles
 }
@@ -183,7 +186,7 @@ func (r Report) Tally() (passed, failed, skipped int) {
 
 // Headline is the outcome in one sentence, for a banner or a notification: every
 // reason the run has for not being conformant, the one that chose the exit code
-// first.
+// first. If it is conformant, it says which profiles it does not claim.
 func (r Report) Headline() string {
 	f := r.facts()
 	var s []string
@@ -213,7 +216,10 @@ func (r Report) Headline() string {
 		}
 	}
 	const allPassed = "every check that applies passed"
+	less := r.unclaimed()
 	switch {
+	case len(s) == 0 && len(less) > 0:
+		return "every check that was made passed; " + strings.Join(less, "; ")
 	case len(s) == 0:
 		return allPassed
 	case len(s) == 1 && len(r.Leftovers) > 0 && f.passed > 0:

@@ -77,7 +77,7 @@ func TestConcludeProfiles(t *testing.T) {
 	r.Conclude()
 	assert.Equal(t, []Profile{
 		{Name: "late", Verdict: Inconclusive},
-		{Name: "setup", Verdict: Pass, Passed: 1, Skipped: 1},
+		{Name: "setup", Verdict: Pass, Passed: 1, Skipped: 1, Claimed: true},
 		{Name: "other", Verdict: Skip, Skipped: 1},
 		{Name: "trial", Verdict: Skip, Passed: 1, Failed: 1},
 		{Name: "mixed", Verdict: Fail, Failed: 1, Inconclusive: 1},
@@ -92,6 +92,7 @@ func TestHeadline(t *testing.T) {
 		"interrupted":  "the run was stopped before its end; 1 check failed (targets-up); 1 check could not be judged (scraper-certificate-rotated)",
 		"leftovers":    "every check that applies passed, but 1 thing remained behind (kind cluster mtls-scrape-x1)",
 		"rotated":      "every check that applies passed",
+		"seen-in-part": "every check that was made passed; setup not claimed, 1 core check skipped (certificates-mounted); rotation not claimed, 2 core checks not run (scraper-certificate-rotated, target-certificate-rotated)",
 	}
 	for name, sample := range samples {
 		assert.Equal(t, want[name], sample().Headline(), name)
@@ -158,6 +159,8 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		"dropped check":      {func(r *Report) { r.Checks = r.Checks[1:] }, `profile setup: counts 1 passed, its checks say not run`},
 		"flipped profile":    {func(r *Report) { r.Profiles[2].Verdict = Pass }, `profile secure-ports: verdict is "pass", its checks say "skip"`},
 		"edited tally":       {func(r *Report) { r.Profiles[0].Passed = 5 }, "profile setup: counts 5 passed, its checks say 1 passed"},
+		"claim":              {func(r *Report) { r.Profiles[0].Claimed = false }, "profile setup: claimed is false, its checks say true"},
+		"pass left out":      {func(r *Report) { r.Checks[0].LeftOut = true }, `left out and yet "pass"`},
 		"dropped profile":    {func(r *Report) { r.Profiles = r.Profiles[1:] }, "profile setup: has checks but is not listed"},
 		"profile twice":      {func(r *Report) { r.Profiles = append(r.Profiles, r.Profiles[0]) }, "profile setup: listed twice"},
 		"nameless profile":   {func(r *Report) { r.Profiles = append(r.Profiles, Profile{}) }, "profiles[3]: no name"},

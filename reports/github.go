@@ -84,6 +84,9 @@ func Annotations(r Report) string {
 	if r.Verdict != Pass && len(errors) == 0 {
 		add(r.ExitCode.String(), r.Headline())
 	}
+	if less := r.unclaimed(); len(less) > 0 {
+		notices = append(notices, command("notice", r.Word(), strings.Join(less, "\n")))
+	}
 	if more := len(errors) - mostAnnotations; more > 0 {
 		errors = append(errors[:mostAnnotations-1], command("error", fmt.Sprintf("%d more", more+1), fmt.Sprintf("GitHub shows no more than %d errors of a step; all are in %s", mostAnnotations, MarkdownFile)))
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestAnnotationsGolden(t *testing.T) {
 	var b strings.Builder
-	for _, name := range []string{"good", "failing", "setup-failed", "interrupted", "leftovers"} {
+	for _, name := range []string{"good", "failing", "setup-failed", "interrupted", "leftovers", "seen-in-part"} {
 		fmt.Fprintf(&b, "%s\n%s", name, Annotations(samples[name]()))
 	}
 	golden(t, "annotations", b.String())

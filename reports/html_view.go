@@ -25,7 +25,7 @@ type pageView struct {
 	Script template.JS
 	Policy string
 
-	Verdict              Verdict
+	Tone                 Verdict // in whose colour the outcome is shown
 	Word, Headline       string
 	ExitCode             int
 	RunID, Started, Took string
@@ -89,7 +89,7 @@ type eventView struct{ At, Kind, Subject, Text string }
 func view(r Report) pageView {
 	checks := checkViews(r)
 	v := pageView{
-		Verdict: r.Verdict, Word: r.ExitCode.String(), Headline: r.Headline(), ExitCode: int(r.ExitCode), RunID: r.RunID,
+		Tone: r.tone(), Word: r.Word(), Headline: r.Headline(), ExitCode: int(r.ExitCode), RunID: r.RunID,
 		Error: r.Error, Leftovers: r.Leftovers, Interrupted: r.Interrupted, Checks: len(checks), Subject: r.Subject,
 		Plot: drawPlot(r), Phases: phaseViews(r.Phases), Repetitions: r.Repetitions, Took: times(r),
 	}

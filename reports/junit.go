@@ -62,6 +62,8 @@ func junitSuite(r Report, id int, name string, took time.Duration, cases []junit
 	s.AddProperty("runId", oneLine(r.RunID))
 	s.AddProperty("suite.version", oneLine(r.Suite.Version))
 	s.AddProperty("suite.commit", oneLine(r.Suite.Commit))
+	s.AddProperty("outcome", r.Word())
+	s.AddProperty("claims", oneLine(strings.Join(r.Claims(), ", ")))
 	for _, f := range r.Subject.fields() {
 		if f.Value != "" {
 			s.AddProperty("subject."+f.Name, oneLine(f.Value))

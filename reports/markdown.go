@@ -50,7 +50,7 @@ func mark(v Verdict) string {
 
 // mdHead is what everybody reads.
 func mdHead(b *strings.Builder, r Report) {
-	fmt.Fprintf(b, "# %s mTLS scrape conformance: %s\n\n", mark(r.Verdict), r.ExitCode)
+	fmt.Fprintf(b, "# %s mTLS scrape conformance: %s\n\n", mark(r.tone()), r.Word())
 	fmt.Fprintf(b, "%s\n\n", md(r.Headline()))
 	if r.Error != nil {
 		fmt.Fprintf(b, "**Set-up failed in phase %s:**\n\n%s\n\n", md(r.Error.Phase), mdCode(block(r.Error.Message)))
@@ -58,7 +58,11 @@ func mdHead(b *strings.Builder, r Report) {
 	if len(r.Profiles) > 0 {
 		b.WriteString("| Profile | Verdict | Passed | Failed | Inconclusive | Skipped |\n| --- | --- | ---: | ---: | ---: | ---: |\n")
 		for _, p := range r.Profiles {
-			fmt.Fprintf(b, "| %s | %s %s | %d | %d | %d | %d |\n", md(p.Name), mark(p.Verdict), p.Verdict, p.Passed, p.Failed, p.Inconclusive, p.Skipped)
+			less := ""
+			if p.Verdict == Pass && !p.Claimed {
+				less = ", not claimed"
+			}
+			fmt.Fprintf(b, "| %s | %s %s%s | %d | %d | %d | %d |\n", md(p.Name), mark(p.Verdict), p.Verdict, less, p.Passed, p.Failed, p.Inconclusive, p.Skipped)
 		}
 		b.WriteString("\n")
 	}

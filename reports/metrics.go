@@ -100,10 +100,14 @@ func (m metrics) run(r Report) {
 
 func (m metrics) profiles(r Report) {
 	verdictOf := m.gauge("profile_verdict", "Verdict of a profile: 1 for the one that it has.", "profile", "verdict")
+	claimed := m.gauge("profile_claimed", "1 for a profile that the run claims: it passed, and so did each check that the claim takes and that has anything to judge.", "profile")
 	checks := m.gauge("profile_checks", "How many checks of a profile have a verdict.", "profile", "verdict")
 	for _, p := range r.Profiles {
 		name := oneLine(p.Name)
 		verdict(verdictOf, p.Verdict, name)
+		if s := claimed.WithLabelValues(name); p.Claimed {
+			s.Set(1)
+		}
 		for v, n := range map[Verdict]int{Pass: p.Passed, Fail: p.Failed, Inconclusive: p.Inconclusive, Skip: p.Skipped} {
 			checks.WithLabelValues(name, string(v)).Add(float64(n))
 		}

@@ -63,7 +63,22 @@ func Decode(data []byte) (Report, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Report{}, located(data, err)
 	}
+	if minor(version) < claimsSince {
+		for i := range r.Profiles {
+			r.Profiles[i].Claimed = r.Profiles[i].Verdict == Pass
+		}
+	}
 	return r, nil
+}
+
+// claimsSince is the minor version since which a report says which profiles it claims.
+const claimsSince = 3
+
+// minor is the second number of a version that has two.
+func minor(version string) uint64 {
+	_, n, _ := strings.Cut(version, ".")
+	number, _ := strconv.ParseUint(n, 10, 16) // major has refused what is none
+	return number
 }
 
 // major is the first number of a version, empty if it is not two numbers.

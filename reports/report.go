@@ -24,8 +24,10 @@ import "time"
 // [Read] of an older build refuses the report. The schema changes in the same commit,
 // and [Read] goes on reading every minor version of its major one.
 //
-// 1.1 added tracks and repetitions, 1.2 what excuses a missed scrape; all are optional.
-const SchemaVersion = "1.2"
+// 1.1 added tracks and repetitions, 1.2 what excuses a missed scrape, 1.3 which profiles
+// are claimed, what a claim takes and which checks were left out; all are optional. Of a
+// report from before 1.3, [Read] takes each profile that passed for claimed.
+const SchemaVersion = "1.3"
 
 // Verdict is the outcome of a check, of a profile or of a run.
 type Verdict string
@@ -173,6 +175,13 @@ type Profile struct {
 	Failed       int `json:"failed"`
 	Skipped      int `json:"skipped"`
 	Inconclusive int `json:"inconclusive"`
+	// Required are the IDs of the checks that a claim of the profile takes, as the suite
+	// says before Conclude. Without any, it takes no more than its verdict.
+	Required []string `json:"required,omitempty"`
+	// Claimed says that the profile passed, and that each required check passed or has
+	// nothing to judge here. It is set by Conclude. A profile that passed and is not
+	// claimed lowers the claim of the run and not its exit code.
+	Claimed bool `json:"claimed,omitempty"`
 }
 
 // Check is the result of one check.
@@ -188,6 +197,9 @@ type Check struct {
 	Level Level `json:"level"`
 	// Verdict is the outcome.
 	Verdict Verdict `json:"verdict"`
+	// LeftOut says of a check that was skipped that there may well be something to judge:
+	// somebody left it out, or did not permit what it takes.
+	LeftOut bool `json:"leftOut,omitempty"`
 	// Reason is one sentence that can stand alone. Everything but a pass needs one.
 	Reason string `json:"reason"`
 	// DurationSeconds is how long it took to observe and to judge.

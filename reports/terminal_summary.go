@@ -60,6 +60,9 @@ func (t *Terminal) profiles(r Report) []string {
 	for _, p := range r.Profiles {
 		gap := strings.Repeat(" ", len(Inconclusive)-len(p.Verdict)+2)
 		line := "  " + pad(oneLine(p.Name), width) + "  " + t.verdict(p.Verdict) + gap + p.counts()
+		if p.Verdict == Pass && !p.Claimed {
+			line += ", not claimed"
+		}
 		// Without this, a profile that passes with a failure in it looks like a mistake.
 		if n := trial[p.Name]; n > 0 {
 			line += fmt.Sprintf(" (%d of them provisional)", n)
@@ -148,14 +151,14 @@ func times(r Report) string {
 // banner is the verdict, to be seen from the other end of the room.
 func (t *Terminal) banner(r Report) []string {
 	code := yellow
-	switch r.Verdict {
+	switch r.tone() {
 	case Pass:
 		code = green
 	case Fail:
 		code = red
 	}
 	rule := t.color(code, strings.Repeat("=", min(t.style.Width, 72)))
-	word := fmt.Sprintf("%s (exit code %d)", strings.ToUpper(r.ExitCode.String()), r.ExitCode)
+	word := fmt.Sprintf("%s (exit code %d)", strings.ToUpper(r.Word()), r.ExitCode)
 	lines := []string{rule, "  " + t.color(bold+";"+code, word)}
 	for _, l := range wrap(r.Headline(), t.style.Width-2) {
 		lines = append(lines, "  "+l)

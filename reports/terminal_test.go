@@ -82,6 +82,7 @@ func TestLastLine(t *testing.T) {
 		"interrupted":  "1 passed, 2 failed, 2 skipped",
 		"leftovers":    "2 passed, 1 failed, 2 skipped",
 		"rotated":      "2 passed, 0 failed, 2 skipped",
+		"seen-in-part": "3 passed, 0 failed, 2 skipped",
 	}
 	for name, sample := range samples {
 		var b strings.Builder

@@ -104,6 +104,9 @@ func (c Check) validate(i int, v *violations) {
 	default:
 		v.add("check %s: unknown verdict %q", c.ID, c.Verdict)
 	}
+	if c.LeftOut && c.Verdict != Skip {
+		v.add("check %s: left out and yet %q", c.ID, c.Verdict)
+	}
 	for j, e := range c.Evidence {
 		if strings.TrimSpace(e.Source) == "" || strings.TrimSpace(e.Text) == "" {
 			v.add("check %s: evidence[%d] has no source or no text", c.ID, j)
@@ -160,6 +163,9 @@ func (r Report) validateConclusion(v *violations) {
 		w := wanted[p.Name]
 		if p.Verdict != w.Verdict {
 			v.add("profile %s: verdict is %q, its checks say %q", p.Name, p.Verdict, w.Verdict)
+		}
+		if p.Claimed != w.Claimed {
+			v.add("profile %s: claimed is %t, its checks say %t", p.Name, p.Claimed, w.Claimed)
 		}
 		if p.Passed != w.Passed || p.Failed != w.Failed || p.Skipped != w.Skipped || p.Inconclusive != w.Inconclusive {
 			v.add("profile %s: counts %s, its checks say %s", p.Name, p.counts(), w.counts())

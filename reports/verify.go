@@ -58,16 +58,17 @@ type Verification struct {
 // its subject is not conformant can be sound.
 func (v Verification) Sound() bool { return len(v.Findings) == 0 }
 
-// ExitCode is 0 exactly if the report is sound, signed by the given key, and says that
-// its subject is conformant: 1 if anything speaks against it, else the report's own,
-// else 6 if nobody's signature was verified, since then it is not shown who made it.
+// ExitCode is 0 exactly if the report is sound, signed by the given key, says that its
+// subject is conformant and claims a profile: 1 if anything speaks against it, else the
+// report's own, else 6 if nobody's signature was verified, since then it is not shown who
+// made it, or if no profile is claimed, since then nothing is proven.
 func (v Verification) ExitCode() ExitCode {
 	switch {
 	case !v.Sound():
 		return ExitCheckFailed
 	case v.exitCode != ExitConformant:
 		return v.exitCode
-	case v.SignedBy == "":
+	case v.SignedBy == "", len(v.Claims) == 0:
 		return ExitInconclusive
 	}
 	return ExitConformant
@@ -203,15 +204,17 @@ func (v Verifier) judge(dir string, root *os.Root, f *findings) map[string][]Che
 	return judged
 }
 
-// claims are the profiles that the report claims with all their required checks.
+// claims are the profiles that the report claims with all their required checks. What
+// counts is what this suite requires and what the observations show, not what the report
+// says of either.
 func (v Verifier) claims(r Report, judged map[string][]Check, f *findings) []string {
 	claims := []string{}
-	by := map[string]Check{}
-	for _, c := range r.Checks {
-		by[c.ID] = c
-	}
 	for _, p := range r.Profiles {
 		if p.Verdict != Pass {
+			continue
+		}
+		if !p.Claimed {
+			f.note("the report does not claim the profile %s, of which it has %s", p.Name, p.counts())
 			continue
 		}
 		before := len(f.list)
@@ -222,18 +225,8 @@ func (v Verifier) claims(r Report, judged map[string][]Check, f *findings) []str
 		if len(required) == 0 {
 			f.add("profile-unknown", "the report claims the profile %q, which this suite does not know", p.Name)
 		}
-		for _, id := range required {
-			c, ok := by[id]
-			switch {
-			case !ok:
-				f.add("required-missing", "the report claims the profile %s without its check %s", p.Name, id)
-			case c.Profile != p.Name:
-				f.add("required-elsewhere", "the report claims the profile %s, but has its check %s in %q", p.Name, id, c.Profile)
-			case c.Verdict == Skip && notHere(judged[id]):
-				// Judged again it does not apply here either: that is no gap.
-			case c.Verdict != Pass:
-				f.add("required-unpassed", "the report claims the profile %s, but its check %s is %s", p.Name, id, verdictWord(c.Verdict))
-			}
+		for _, g := range gaps(p.Name, required, r.Checks, func(c Check) bool { return idle(judged[c.ID]) }) {
+			f.add(g.code, "%s", g.text)
 		}
 		if len(f.list) == before {
 			claims = append(claims, p.Name)
@@ -242,7 +235,8 @@ func (v Verifier) claims(r Report, judged map[string][]Check, f *findings) []str
 	return claims
 }
 
-// notHere reports whether an observation, judged again, has nothing to judge.
-func notHere(judged []Check) bool {
-	return len(judged) > 0 && !slices.ContainsFunc(judged, func(c Check) bool { return c.Verdict != Skip })
+// idle reports whether every observation that has anything to say of a check, judged
+// again, has nothing for it to judge. That what it takes was not permitted is not that.
+func idle(judged []Check) bool {
+	return len(judged) > 0 && !slices.ContainsFunc(judged, func(c Check) bool { return c.Verdict != Skip || c.LeftOut })
 }

@@ -15,6 +15,8 @@ func (v Verification) Headline() string {
 		return "nothing speaks against this report, which says: " + v.exitCode.String()
 	case v.SignedBy == "":
 		return "nothing speaks against this report, but nobody's signature was verified"
+	case len(v.Claims) == 0:
+		return "nothing speaks against this report, but it claims no profile"
 	}
 	return "proven: " + strings.Join(v.Claims, ", ")
 }

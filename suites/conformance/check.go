@@ -103,7 +103,7 @@ func (c Check) judge(s *subject) reports.Check {
 	case len(f.doubts) > 0:
 		result.Verdict, result.Reason = reports.Inconclusive, lines(f.doubts)
 	case len(f.held) > 0:
-		result.Verdict, result.Reason = reports.Skip, lines(f.held)
+		result.Verdict, result.Reason, result.LeftOut = reports.Skip, lines(f.held), true
 	case f.notHere != "" && len(f.evidence) == 0:
 		result.Verdict, result.Reason = reports.Skip, f.notHere
 	case len(f.evidence) == 0:

@@ -48,7 +48,7 @@ func NewSession(r *run.Run) (*Session, error) {
 		}
 		r.Total++
 		if !slices.ContainsFunc(r.Report.Profiles, func(x reports.Profile) bool { return x.Name == p.Profile }) {
-			r.Report.Profiles = append(r.Report.Profiles, reports.Profile{Name: p.Profile})
+			r.Report.Profiles = append(r.Report.Profiles, reports.Profile{Name: p.Profile, Required: required(p.Profile)})
 		}
 	}
 	s.planned = planned
@@ -100,7 +100,7 @@ func (s *Session) judge(p Planned) reports.Check {
 	result := reports.Check{ID: p.ID, Title: p.Title, Profile: p.Profile, Level: p.Level}
 	switch {
 	case p.Skipped:
-		result.Verdict, result.Reason = reports.Skip, p.Reason
+		result.Verdict, result.Reason, result.LeftOut = reports.Skip, p.Reason, true
 		return result
 	case s.failed != nil:
 		result.Verdict, result.Reason = reports.Inconclusive, "the subject could not be observed: "+s.failed.Error()

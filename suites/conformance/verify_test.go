@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
@@ -115,7 +116,8 @@ func TestVerify(t *testing.T) {
 		"of what is not conformant": {broken(t), run.Config{}, ours, nil, reports.ExitCheckFailed, "nothing speaks against this report, which says: not conformant"},
 		"without anybody's key":     {usual(t), run.Config{}, "", nil, reports.ExitInconclusive, "nobody's signature was verified"},
 		"by a stranger's key":       {usual(t), run.Config{}, publicKey(t, stranger), nil, reports.ExitCheckFailed, "and not with the"},
-		"that left a check out":     {usual(t), run.Config{Levels: []string{"core"}, Skip: map[string]string{"targets-up": "known"}}, ours, nil, reports.ExitCheckFailed, "check targets-up"},
+		"that left a check out":     {usual(t), run.Config{Levels: []string{"core"}, Skip: map[string]string{"targets-up": "known"}}, ours, nil, reports.ExitConformant, "proven: setup, refusal, rotation (exit code 0)"},
+		"of a guest":                {attach(t, simulated.New(t, whole(t))), run.Config{}, ours, nil, reports.ExitConformant, "proven: scrape (exit code 0)"},
 		"that skipped an extended":  {usual(t), run.Config{Skip: map[string]string{"side-doors-known": "known"}}, ours, nil, reports.ExitConformant, "proven: setup, scrape, refusal, rotation"},
 		"of which a pass was made up": {broken(t), run.Config{}, ours, func(t *testing.T, dir string) {
 			edit(t, dir, reports.FileName, `"verdict": "fail"`, `"verdict": "pass"`)
@@ -151,6 +153,16 @@ func TestVerify(t *testing.T) {
 			assert.Equal(t, c.code, v.ExitCode)
 		})
 	}
+}
+
+// A guest who may not look at files claims less, and says so himself.
+func TestAGuestClaimsWhatHeSaw(t *testing.T) {
+	r, err := reports.Read(written(t, attach(t, simulated.New(t, whole(t))), run.Config{}))
+	require.NoError(t, err)
+	assert.Equal(t, reports.ExitConformant, r.ExitCode)
+	assert.Equal(t, []string{ProfileScrape}, r.Claims())
+	assert.Equal(t, "conformant as far as seen", r.Word())
+	assert.Contains(t, r.Headline(), "setup not claimed, 3 core checks skipped (certificates-mounted, certificate-identity, traffic-not-intercepted)")
 }
 
 // A run judges its first profiles before it looks on for the others, and a report is

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/evidence"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -88,36 +86,4 @@ func (r *Run) takeEvidence(ctx context.Context) {
 		return
 	}
 	r.Terminal.PhaseDone("evidence", took, dir)
-}
-
-// cleanUp removes clusters of this project: one by name, or all of them.
-func cleanUp(c Config) int {
-	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
-	defer cancel()
-	names := []string{c.Cluster}
-	e, err := engine.Find(ctx, engine.Options{StateDir: filepath.Join(c.Cache, "engine"), Log: func(string, ...any) {}})
-	if err == nil && c.Mode == Clean && c.Cluster == "" {
-		names, err = cluster.Names(ctx, e)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return int(reports.ExitSetupFailed)
-	}
-	code := reports.ExitConformant
-	for _, n := range names {
-		err := cluster.Remove(ctx, e, n)
-		if err == nil {
-			err = os.RemoveAll(filepath.Join(c.Cache, "clusters", n))
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = reports.ExitLeftovers
-			continue
-		}
-		fmt.Println("removed", n)
-	}
-	if len(names) == 0 {
-		fmt.Println("nothing to remove")
-	}
-	return int(code)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -118,10 +119,35 @@ func filesOf(t *testing.T, cache, name string) string {
 
 func TestCleanRemovesEveryClusterOfThisProjectAndNoOther(t *testing.T) {
 	left, cache := dockerWith(t, cluster.Prefix+"a", cluster.Prefix+"b", "kind"), t.TempDir()
-	dir := filesOf(t, cache, cluster.Prefix+"a")
+	dir, gone, other := filesOf(t, cache, cluster.Prefix+"a"), filesOf(t, cache, cluster.Prefix+"gone"), filesOf(t, cache, "kind")
 	assert.Zero(t, cleanUp(Config{Mode: Clean, Cache: cache}))
 	assert.Equal(t, []string{"kind"}, left())
 	assert.NoDirExists(t, dir)
+	assert.NoDirExists(t, gone, "its cluster was removed by other means")
+	assert.DirExists(t, other)
+}
+
+func TestWhatIsRemovedIsWhatWasThere(t *testing.T) {
+	dockerWith(t, cluster.Prefix+"a")
+	cache := t.TempDir()
+	e, err := engine.Find(t.Context(), engine.Options{StateDir: cache, Log: t.Logf})
+	require.NoError(t, err)
+	filesOf(t, cache, cluster.Prefix+"b")
+	for _, c := range []struct {
+		name  string
+		there bool
+		said  string
+	}{
+		{"a", true, "removed " + cluster.Prefix + "a"},
+		{"b", false, "removed the files of " + cluster.Prefix + "b, which was gone already"},
+		{"c", false, "there is no cluster " + cluster.Prefix + "c"},
+	} {
+		said, err := remove(t.Context(), e, cache, cluster.Prefix+c.name, c.there)
+		require.NoError(t, err)
+		assert.Equal(t, c.said, said)
+	}
+	_, err = remove(t.Context(), e, cache, "kind", true)
+	assert.Error(t, err, "it is none of ours")
 }
 
 func TestDownRemovesOneCluster(t *testing.T) {

@@ -155,7 +155,7 @@ func newRun(c Config, s Suite) *Run {
 		ID:       id,
 		Terminal: reports.NewTerminal(os.Stdout, reports.StyleOf(os.Stdout)),
 		Stack:    &stack.Stack{},
-		dir:      filepath.Join(c.Cache, "clusters", c.Cluster),
+		dir:      clusterDir(c.Cache, c.Cluster),
 		Report: &reports.Report{
 			SchemaVersion: reports.SchemaVersion, RunID: id, StartedAt: now.UTC(),
 			Suite: reports.Suite{Version: Version, Commit: Commit}, Configuration: c.Settings(),
@@ -256,15 +256,20 @@ func (r *Run) setUpFailed(phase string, err error) error {
 func (r *Run) conclude() int {
 	r.Report.Interrupted = r.ctx.Err() != nil
 	r.Report.EndedAt = time.Now().UTC()
+	dir := filepath.Join(r.Out, r.ID)
+	if err := reports.NoSecrets(dir); err != nil && r.Report.Error == nil {
+		r.Report.Error = &reports.SetupError{Phase: "secrets", Message: err.Error()}
+	}
 	r.Report.Conclude()
 	if r.Mode == Up && r.Report.Error == nil && !r.Report.Interrupted {
 		return int(reports.ExitConformant) // nothing was judged, and nothing was asked to be
 	}
-	dir := filepath.Join(r.Out, r.ID)
 	_, err := reports.WriteAll(dir, *r.Report, r.key)
 	if err == nil {
 		err = reports.Link(r.Out, r.ID)
 	}
+	// Once more, for what the report itself quotes.
+	err = errors.Join(err, reports.NoSecrets(dir))
 	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
 	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName)) // its last line is the run's
 	return concluded(r.Report.ExitCode, err)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -65,15 +66,18 @@ func TestARunHasANameOfItsOwnAndTheClusterHasIt(t *testing.T) {
 }
 
 func TestAPhaseRecordsItsTime(t *testing.T) {
-	r, shown := testRun(t)
-	require.NoError(t, r.Phase("mesh", func(context.Context) (string, error) {
-		time.Sleep(20 * time.Millisecond)
-		return "Istio 1.31.0", nil
-	}))
-	require.Len(t, r.Report.Phases, 1)
-	assert.Equal(t, "mesh", r.Report.Phases[0].Name)
-	assert.GreaterOrEqual(t, r.Report.Phases[0].Seconds, 0.02)
-	assert.Contains(t, shown.String(), "Istio 1.31.0")
+	synctest.Test(t, func(t *testing.T) { // its clock goes on only where everybody waits for it
+		r, shown := testRun(t)
+		const took = 1500 * time.Millisecond
+		require.NoError(t, r.Phase("mesh", func(context.Context) (string, error) {
+			<-time.After(took)
+			return "Istio 1.31.0", nil
+		}))
+		require.Len(t, r.Report.Phases, 1)
+		assert.Equal(t, "mesh", r.Report.Phases[0].Name)
+		assert.InDelta(t, took.Seconds(), r.Report.Phases[0].Seconds, 1e-9)
+		assert.Contains(t, shown.String(), "Istio 1.31.0")
+	})
 }
 
 func TestAPhaseThatFailsRecordsItsTimeAndShowsWhy(t *testing.T) {
@@ -186,6 +190,44 @@ func TestTheExitCodeFollowsFromWhatWasFound(t *testing.T) {
 			assert.Equal(t, kept, readReport(t, filepath.Join(r.Out, "latest")))
 			assert.False(t, kept.EndedAt.Before(kept.StartedAt))
 			assert.Contains(t, shown.String(), filepath.Join(r.Out, r.ID, reports.FileName))
+		})
+	}
+}
+
+// A secret in whatever a run wrote is its own failure, and hides none of its subject.
+func TestASecretThatWasWrittenFailsTheRun(t *testing.T) {
+	const token = "Authorization: Bearer 0123456789abcdefghijklmnopqrstuvwxyz"
+	for name, c := range map[string]struct {
+		verdict  reports.Verdict
+		evidence string // of the check
+		file     string
+		code     reports.ExitCode
+	}{
+		"in an observation":         {reports.Pass, "t", filepath.Join("observations", "a.json"), reports.ExitSetupFailed},
+		"in evidence":               {reports.Pass, "t", filepath.Join("evidence", "logs", "a.log"), reports.ExitSetupFailed},
+		"of what is not conformant": {reports.Fail, "t", filepath.Join("evidence", "a.log"), reports.ExitCheckFailed},
+		"in the report itself":      {reports.Pass, token, "", reports.ExitSetupFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, shown := testRun(t)
+			found := check("a", c.verdict, reports.Core)
+			found.Evidence[0].Text = c.evidence
+			r.Add(found)
+			if c.file != "" {
+				path := filepath.Join(r.OutDir(), c.file)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, []byte(token), 0o600))
+			}
+			assert.Equal(t, int(c.code), r.conclude())
+			kept := readReport(t, r.OutDir())
+			if c.file == "" {
+				return // the report was written by then: who runs it is told by the code and on stderr
+			}
+			assert.Equal(t, c.code, kept.ExitCode)
+			require.NotNil(t, kept.Error)
+			assert.Equal(t, "secrets", kept.Error.Phase)
+			assert.Contains(t, kept.Error.Message, filepath.ToSlash(c.file)+" holds a token")
+			assert.NotContains(t, shown.String(), token)
 		})
 	}
 }
