@@ -25,13 +25,14 @@ REPEAT  ?=
 PROMETHEUS ?=
 ISTIO   ?=
 NEXT    ?=
+NEXT_PROMETHEUS ?=
 SKIP    ?=
 DRY_RUN ?=
 FAULT   ?=
 PARALLEL ?=
-FROM    ?= 1.30
-TO      ?= 1.31
 UPGRADE ?= in-place
+FROM    ?= $(if $(OF_PROMETHEUS),v3.12,1.30)
+TO      ?= $(if $(OF_PROMETHEUS),v3.16,1.31)
 MISTAKE ?=
 RECORD  ?=
 MODE    ?= e2e
@@ -61,7 +62,12 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
-	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) \
+	$(if $(NEXT_PROMETHEUS),-next-prometheus=$(NEXT_PROMETHEUS)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+
+# FROM and TO are versions of what is upgraded.
+OF_PROMETHEUS = $(filter prometheus,$(UPGRADE))
+VERSIONS = $(if $(OF_PROMETHEUS),-prometheus=$(FROM) -next-prometheus=$(TO),-istio=$(FROM) -next=$(TO))
 
 GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(MESH_KUBECONFIG),-mesh-kubeconfig='$(MESH_KUBECONFIG)') $(if $(MESH_CONTEXT),-mesh-context='$(MESH_CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
 	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
@@ -110,9 +116,9 @@ faults: ## Make every mistake of the catalogue, and see that each is caught (MOD
 	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
 
 .PHONY: upgrade
-upgrade: ## Upgrade a mesh step by step and roll it back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
+upgrade: ## Upgrade a mesh or Prometheus step by step and back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
-	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) -istio=$(FROM) -next=$(TO) -upgrade=$(UPGRADE) $(if $(MISTAKE),-mistake=$(MISTAKE))
+	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) $(VERSIONS) -upgrade=$(UPGRADE) $(if $(MISTAKE),-mistake=$(MISTAKE))
 
 .PHONY: foreign
 foreign: build ## Attach to a cluster that the suite did not set up, whose API server says what was sent to it
@@ -180,13 +186,14 @@ help: ## Show this help
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
 		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`' \
+		NEXT_PROMETHEUS 'version of Prometheus to have at hand for `make upgrade MODE=check UPGRADE=prometheus`' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
 		PARALLEL 'how many faults to try at a time (6)' \
 		RECORD  'folder for recordings of what was observed of faults' \
-		FROM    'version of Istio to upgrade from (1.30)' \
-		TO      'version of Istio to upgrade to (1.31)' \
-		UPGRADE 'how to upgrade: in-place, canary or both (in-place)' \
+		FROM    'version of what is upgraded, Istio or Prometheus, to upgrade from (1.30 or v3.12)' \
+		TO      'version to upgrade to (1.31 or v3.16)' \
+		UPGRADE 'how to upgrade the mesh: in-place, canary or both; or prometheus, to upgrade that (in-place)' \
 		MISTAKE 'what to do wrong in an upgrade on purpose: no-injection, permissive or trust-domain' \
 		MODE    'of faults and upgrade: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \

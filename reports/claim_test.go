@@ -99,7 +99,7 @@ func TestAnOlderReportClaimsWhatPassed(t *testing.T) {
 func lowered() Report {
 	r := certified()
 	r.Checks[1] = *leftOut("certificates-mounted", "setup")
-	r.Profiles = []Profile{{Name: "setup", Required: requiredChecks("setup")}, {Name: "scrape", Required: requiredChecks("scrape")}}
+	r.Profiles = []Profile{{Name: "setup", Required: requiredChecks(r, "setup")}, {Name: "scrape", Required: requiredChecks(r, "scrape")}}
 	r.Conclude()
 	return r
 }

@@ -20,8 +20,8 @@ type Verifier struct {
 	// Judge judges an observation, by the name of its file, with every check there is.
 	Judge func(observation string) ([]Check, error)
 	// Required lists the IDs of the checks that a profile must have passed to be
-	// claimed. It is empty for a profile that there is not.
-	Required func(profile string) []string
+	// claimed by a report. It is empty for a profile that there is not.
+	Required func(r Report, profile string) []string
 	// Suite is the version that Judge is from. A report of another one may word its
 	// reasons and evidence differently, and then only its verdicts are compared.
 	Suite Suite
@@ -220,7 +220,7 @@ func (v Verifier) claims(r Report, judged map[string][]Check, f *findings) []str
 		before := len(f.list)
 		var required []string
 		if v.Required != nil {
-			required = v.Required(p.Name)
+			required = v.Required(r, p.Name)
 		}
 		if len(required) == 0 {
 			f.add("profile-unknown", "the report claims the profile %q, which this suite does not know", p.Name)

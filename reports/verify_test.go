@@ -30,7 +30,7 @@ func judgeFile(path string) ([]Check, error) {
 	return checks, err
 }
 
-func requiredChecks(profile string) []string {
+func requiredChecks(_ Report, profile string) []string {
 	return map[string][]string{
 		"setup": {"prometheus-sidecar-injected", "certificates-mounted"}, "scrape": {"targets-complete", "targets-up", "unmeshed-still-scraped"},
 	}[profile]

@@ -11,6 +11,7 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart"
 	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	"helm.sh/helm/v4/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -44,6 +45,9 @@ func newHelm(kubeconfig string) (helm, error) {
 // install leaves the waiting to us: Helm's own wait does not say what it waited for.
 // Nor does it look at the schema, which is fetched by the chart of every run.
 func (h helm) install(ctx context.Context, name string, c chart.Charter, values map[string]any) error {
+	if _, err := h.repair(name); err != nil {
+		return err
+	}
 	install := action.NewInstall(h.config)
 	install.ReleaseName, install.Namespace = name, RootNamespace
 	install.ServerSideApply = true
@@ -56,6 +60,9 @@ func (h helm) install(ctx context.Context, name string, c chart.Charter, values 
 
 // upgrade does as install does, to what stands under the name.
 func (h helm) upgrade(ctx context.Context, name string, c chart.Charter, values map[string]any) error {
+	if _, err := h.repair(name); err != nil {
+		return err
+	}
 	upgrade := action.NewUpgrade(h.config)
 	upgrade.Namespace = RootNamespace
 	upgrade.WaitStrategy, upgrade.SkipSchemaValidation = kube.HookOnlyStrategy, true
@@ -75,18 +82,61 @@ func (h helm) uninstall(name string) error {
 	return nil
 }
 
+// repair ends what a killed run left half way under a name, which Helm itself refuses to
+// touch ("another operation is in progress", "a name that is still in use"): what was
+// never whole is removed, and what was being changed is rolled back to what it was. Of a
+// release that is whole, and of none at all, nothing is changed.
+func (h helm) repair(name string) (removed bool, err error) {
+	found, err := h.config.Releases.Last(name)
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for what an earlier run left half way of the Helm release %s: %w", name, err)
+	}
+	last, err := known(found)
+	if err != nil {
+		return false, err
+	}
+	whole, err := h.deployed(name)
+	if err != nil {
+		return false, err
+	}
+	status := last.Info.Status
+	switch {
+	case status == common.StatusUninstalling, whole == nil && (status.IsPending() || status == common.StatusFailed):
+		return true, h.uninstall(name)
+	case status.IsPending():
+		rollback := action.NewRollback(h.config)
+		rollback.Version, rollback.WaitStrategy = whole.Version, kube.HookOnlyStrategy
+		if err := rollback.Run(name); err != nil {
+			return false, fmt.Errorf("rolling %s back from %s, in which an earlier run left it, to its revision %d: %w (`helm -n %s rollback %s %d` does it by hand)",
+				name, status, whole.Version, err, RootNamespace, name, whole.Version)
+		}
+	}
+	return false, nil
+}
+
 // base is the release of the definitions, or nil if there is none.
-func (h helm) base() (*release.Release, error) {
-	found, err := h.config.Releases.Deployed(baseRelease)
+func (h helm) base() (*release.Release, error) { return h.deployed(baseRelease) }
+
+// deployed is the revision of a release that was last whole, or nil if none ever was.
+func (h helm) deployed(name string) (*release.Release, error) {
+	found, err := h.config.Releases.Deployed(name)
 	if errors.Is(err, driver.ErrNoDeployedReleases) || errors.Is(err, driver.ErrReleaseNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking for the Helm release %s: %w", baseRelease, err)
+		return nil, fmt.Errorf("looking for the Helm release %s: %w", name, err)
 	}
+	return known(found)
+}
+
+// known is a release of the kind that this Helm makes.
+func known(found any) (*release.Release, error) {
 	r, ok := found.(*release.Release)
 	if !ok {
-		return nil, fmt.Errorf("the Helm release %s is of a kind that is not known: %T", baseRelease, found)
+		return nil, fmt.Errorf("a Helm release is of a kind that is not known: %T", found)
 	}
 	return r, nil
 }

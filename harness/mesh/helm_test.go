@@ -130,3 +130,104 @@ func TestWhoLeavesHandsTheValidationOver(t *testing.T) {
 		})
 	}
 }
+
+// inStatus is a revision of a release that is in a status.
+func inStatus(name, version string, revision int, status releasecommon.Status) *release.Release {
+	r := deployed(name, version, nil)
+	r.Version, r.Info.Status = revision, status
+	return r
+}
+
+// A killed run leaves a release in a status in which Helm itself refuses everything.
+func TestWhatAKilledRunLeftHalfWayIsRepaired(t *testing.T) {
+	const (
+		whole, superseded = releasecommon.StatusDeployed, releasecommon.StatusSuperseded
+		installing        = releasecommon.StatusPendingInstall
+		upgrading         = releasecommon.StatusPendingUpgrade
+		rollingBack       = releasecommon.StatusPendingRollback
+		uninstalling      = releasecommon.StatusUninstalling
+		failed            = releasecommon.StatusFailed
+	)
+	old, next := "1.30.4", "1.31.0"
+	at := func(version string, revision int, status releasecommon.Status) *release.Release {
+		return inStatus(istiodRelease, version, revision, status)
+	}
+	for name, c := range map[string]struct {
+		left    []*release.Release
+		removed bool
+		is      string // version that is deployed afterwards, empty for none
+		last    int    // revision
+	}{
+		"nothing":                    {},
+		"all is well":                {[]*release.Release{at(old, 1, whole)}, false, old, 1},
+		"all was well several times": {[]*release.Release{at(old, 1, superseded), at(next, 2, whole)}, false, next, 2},
+		"killed while it was installed": {
+			left: []*release.Release{at(old, 1, installing)}, removed: true,
+		},
+		"an installation failed": {
+			left: []*release.Release{at(old, 1, failed)}, removed: true,
+		},
+		"killed while it was upgraded": {
+			[]*release.Release{at(old, 1, whole), at(next, 2, upgrading)}, false, old, 3,
+		},
+		"killed while it was upgraded once more": {
+			[]*release.Release{at(old, 1, superseded), at(next, 2, whole), at(old, 3, upgrading)}, false, next, 4,
+		},
+		"killed while it was rolled back": {
+			[]*release.Release{at(old, 1, whole), at(next, 2, upgrading), at(old, 3, rollingBack)}, false, old, 4,
+		},
+		"an upgrade failed, which Helm gets over": {
+			[]*release.Release{at(old, 1, whole), at(next, 2, failed)}, false, old, 2,
+		},
+		"killed while it was removed": {
+			left: []*release.Release{at(old, 1, superseded), at(next, 2, uninstalling)}, removed: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := standing(t, c.left...)
+			removed, err := h.repair(istiodRelease)
+			require.NoError(t, err)
+			assert.Equal(t, c.removed, removed)
+			is, err := h.deployed(istiodRelease)
+			require.NoError(t, err)
+			history, err := h.config.Releases.History(istiodRelease)
+			if c.is == "" {
+				assert.Nil(t, is)
+				assert.Empty(t, history, "nothing of it is left, so that its name is free")
+				return
+			}
+			require.NoError(t, err)
+			require.NotNil(t, is)
+			assert.Equal(t, c.is, is.Chart.Metadata.Version)
+			last, err := h.config.Releases.Last(istiodRelease)
+			require.NoError(t, err)
+			assert.Equal(t, c.last, last.(*release.Release).Version)
+		})
+	}
+}
+
+func TestTheNextRunGetsOverAKilledOne(t *testing.T) {
+	h := standing(t, inStatus(istiodRelease, "1.30.4", 1, releasecommon.StatusDeployed), inStatus(istiodRelease, "1.31.0", 2, releasecommon.StatusPendingUpgrade))
+	require.NoError(t, h.upgrade(t.Context(), istiodRelease, emptyChart("1.31.0"), nil))
+	is, err := h.deployed(istiodRelease)
+	require.NoError(t, err)
+	assert.Equal(t, "1.31.0", is.Chart.Metadata.Version)
+
+	h = standing(t, inStatus(istiodRelease, "1.30.4", 1, releasecommon.StatusPendingInstall))
+	require.NoError(t, h.install(t.Context(), istiodRelease, emptyChart("1.30.4"), nil))
+	is, err = h.deployed(istiodRelease)
+	require.NoError(t, err)
+	assert.Equal(t, "1.30.4", is.Chart.Metadata.Version)
+}
+
+// A second control plane that never stood has no validation to hand over.
+func TestAControlPlaneThatNeverStoodCanBeRemoved(t *testing.T) {
+	h := standing(t,
+		deployed(baseRelease, "1.31.0", map[string]any{defaultRevisionValue: DefaultRevision}), deployed(istiodRelease, "1.30.4", nil),
+		inStatus(named(istiodRelease, canary), "1.31.0", 1, releasecommon.StatusPendingInstall))
+	require.NoError(t, h.remove(t.Context(), canary))
+	found, err := h.controlPlanes()
+	require.NoError(t, err)
+	assert.Len(t, found, 1)
+	assert.ErrorContains(t, h.remove(t.Context(), DefaultRevision), "it is the only control plane")
+}

@@ -148,11 +148,8 @@ func Remove(ctx context.Context, client klient.Client, kubeconfig, revision stri
 	if err != nil {
 		return err
 	}
-	if err := h.leaveValidation(ctx, revision); err != nil {
+	if err := h.remove(ctx, revision); err != nil {
 		return fmt.Errorf("removing the revision %s: %w", revision, err)
-	}
-	if err := h.uninstall(named(istiodRelease, revision)); err != nil {
-		return err
 	}
 	selector := istiodOf(revision)
 	return wait.For(ctx, "the control plane of the revision "+revision+" to be gone", func(ctx context.Context) (bool, string, error) {
@@ -160,6 +157,19 @@ func Remove(ctx context.Context, client klient.Client, kubeconfig, revision stri
 		err := client.Resources(RootNamespace).List(ctx, &pods, resources.WithLabelSelector(selector))
 		return err == nil && len(pods.Items) == 0, describe(pods.Items), err
 	}, wait.Timeout(readyTimeout))
+}
+
+// remove takes the Helm release of a revision away. One that was never whole, since a run
+// was killed while it came, validates nothing and has nothing to hand over.
+func (h helm) remove(ctx context.Context, revision string) error {
+	name := named(istiodRelease, revision)
+	if removed, err := h.repair(name); removed || err != nil {
+		return err
+	}
+	if err := h.leaveValidation(ctx, revision); err != nil {
+		return err
+	}
+	return h.uninstall(name)
 }
 
 // leaveValidation has objects that name no revision validated by the newest other

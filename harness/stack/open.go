@@ -9,8 +9,8 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 )
 
-// Open takes up what an earlier Up left standing. The versions of Istio are looked
-// for only if the options name one to upgrade to; that the nodes have its images is
+// Open takes up what an earlier Up left standing. Versions are looked for
+// only if the options name one to upgrade to; that the nodes have its images is
 // for who made the cluster to see to.
 func Open(ctx context.Context, o Options) (*Stack, error) {
 	s := &Stack{}
@@ -21,7 +21,7 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	if s.Cluster, err = cluster.Open(ctx, e, o.ClusterName, o.Dir); err != nil {
 		return s, err
 	}
-	if s.Client, err = s.Cluster.Client(); err != nil || o.Next == "" {
+	if s.Client, err = s.Cluster.Client(); err != nil || o.Next == "" && o.NextPrometheus == "" {
 		return s, err
 	}
 	root, err := image.Root()
@@ -33,6 +33,6 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	if _, err := parts.choose(ctx, o, root); err != nil {
 		return s, err
 	}
-	s.Source, s.Istio, s.Next = parts.String(), parts.istio, parts.next
+	s.take(parts)
 	return s, nil
 }

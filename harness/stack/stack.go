@@ -40,11 +40,13 @@ type Options struct {
 	Prometheus  string       // version, one of those that [image.Prometheus] has
 	Istio       string       // version, one of those that [image.Istio] has
 	Next        string       // version of Istio to have at hand for an upgrade, if any
-	Variant     Variant
-	Setting     *Setting // another set-up than the guide's; nil for that
-	Phase       Phase
-	Log         func(format string, args ...any)
-	Progress    func(image.Progress)
+	// NextPrometheus is the version of Prometheus to have at hand for an upgrade, if any.
+	NextPrometheus string
+	Variant        Variant
+	Setting        *Setting // another set-up than the guide's; nil for that
+	Phase          Phase
+	Log            func(format string, args ...any)
+	Progress       func(image.Progress)
 }
 
 // Phase runs one step of the set-up under a name; the note says in a few words
@@ -58,7 +60,19 @@ type Stack struct {
 	Source  string       // where the images are from, in words for the report
 	Istio   mesh.Release // what was installed
 	Next    mesh.Release // what it can be upgraded to, if that was asked for
+	// The same of Prometheus.
+	Prometheus, NextPrometheus monitoring.Release
 }
+
+// take takes over which versions there are, and where from.
+func (s *Stack) take(p sources) {
+	s.Source, s.Istio, s.Next = p.String(), p.istio, p.next
+	s.Prometheus = monitoring.Release{Version: p.prometheus, Image: p.references[prometheusImage]}
+	s.NextPrometheus = p.nextPrometheus
+}
+
+// prometheusImage is the name of the catalogue's image of Prometheus.
+const prometheusImage = "prometheus"
 
 // Up makes the cluster and everything in it. When it fails, the cluster as far as
 // it came is returned beside the error, so that evidence can be taken before it
@@ -79,7 +93,7 @@ func Up(o Options) (*Stack, error) {
 	}
 	if err := o.Phase("images", func(ctx context.Context) (note string, err error) {
 		note, err = parts.find(ctx, o)
-		s.Source, s.Istio, s.Next = parts.String(), parts.istio, parts.next
+		s.take(parts)
 		return note, err
 	}); err != nil {
 		return s, err
@@ -113,6 +127,8 @@ type sources struct {
 	bundle     string // folder of the Operator's module
 	prometheus string // version
 	own        string // archive of images that the node lacks, if any
+
+	nextPrometheus monitoring.Release
 }
 
 // find settles where images come from and builds what is missing.
@@ -175,18 +191,37 @@ func (p *sources) choose(ctx context.Context, o Options, root string) (images []
 		p.istio.Revision = o.Setting.Revision
 	}
 	p.madeHere = p.istio.UpstreamEnvoy
-	if o.Next == "" {
-		return images, nil
+	more, err := p.chooseNext(ctx, o, root)
+	return append(images, more...), err
+}
+
+// chooseNext settles the versions to have at hand for an upgrade, and their images.
+func (p *sources) chooseNext(ctx context.Context, o Options, root string) (images []image.Image, err error) {
+	further := func(product image.Product, version string) (image.References, error) {
+		some, err := product.Images(version)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, some...)
+		return p.refer(ctx, root, some)
 	}
-	if istio, err = image.Istio.Images(o.Next); err != nil {
-		return nil, err
+	if o.Next != "" {
+		references, err := further(image.Istio, o.Next)
+		if err != nil {
+			return nil, err
+		}
+		if p.next, err = p.release(ctx, root, o.Next, references); err != nil {
+			return nil, err
+		}
 	}
-	next, err := p.refer(ctx, root, istio)
-	if err != nil {
-		return nil, err
+	if o.NextPrometheus != "" {
+		references, err := further(image.Prometheus, o.NextPrometheus)
+		if err != nil {
+			return nil, err
+		}
+		p.nextPrometheus = monitoring.Release{Version: o.NextPrometheus, Image: references[prometheusImage]}
 	}
-	p.next, err = p.release(ctx, root, o.Next, next)
-	return append(images, istio...), err
+	return images, nil
 }
 
 // refer gives the references of every image, with some in the place of the

@@ -55,11 +55,13 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 		options Options
 		lacking []string
 	}{
-		"the default ones":    {Options{Prometheus: "v3.16.0", Istio: "1.31.0"}, nil},
-		"another Prometheus":  {Options{Prometheus: "v3.12.0", Istio: "1.31.0"}, []string{"prometheus:v3.12.0"}},
-		"an older Istio":      {Options{Prometheus: "v3.16.0", Istio: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
-		"an upgrade":          {Options{Prometheus: "v3.16.0", Istio: "1.30.4", Next: "1.31.0"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
-		"an upgrade backward": {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Next: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
+		"the default ones":         {Options{Prometheus: "v3.16.0", Istio: "1.31.0"}, nil},
+		"another Prometheus":       {Options{Prometheus: "v3.12.0", Istio: "1.31.0"}, []string{"prometheus:v3.12.0"}},
+		"an older Istio":           {Options{Prometheus: "v3.16.0", Istio: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
+		"an upgrade":               {Options{Prometheus: "v3.16.0", Istio: "1.30.4", Next: "1.31.0"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
+		"an upgrade of Prometheus": {Options{Prometheus: "v3.12.0", Istio: "1.31.0", NextPrometheus: "v3.16.0"}, []string{"prometheus:v3.12.0"}},
+		"one between two others":   {Options{Prometheus: "v3.5.0", Istio: "1.31.0", NextPrometheus: "v3.12.0"}, []string{"prometheus:v3.5.0", "prometheus:v3.12.0"}},
+		"an upgrade backward":      {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Next: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := sources{source: image.Packages}
@@ -77,6 +79,10 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 			assert.Equal(t, c.lacking, lacking)
 			assert.Equal(t, c.options.Prometheus, p.prometheus)
 			assert.Equal(t, "prometheus:"+c.options.Prometheus, path.Base(p.references["prometheus"]))
+			assert.Equal(t, c.options.NextPrometheus, p.nextPrometheus.Version)
+			if c.options.NextPrometheus != "" {
+				assert.Equal(t, "prometheus:"+c.options.NextPrometheus, path.Base(p.nextPrometheus.Image))
+			}
 			for version, r := range map[string]mesh.Release{c.options.Istio: p.istio, c.options.Next: p.next} {
 				assert.Equal(t, version, r.Version)
 				if version == "" {

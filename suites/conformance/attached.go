@@ -23,9 +23,9 @@ func asked(o *subject, targets []observe.Expected, f *finding) []observe.Expecte
 	}
 	switch {
 	case len(targets) > 0 && len(some) == 0:
-		f.unclear("none of the %d targets was asked itself", len(targets))
+		f.Unclear("none of the %d targets was asked itself", len(targets))
 	case len(some) < len(targets):
-		f.saw("this check", "what was asked", "%d of %d targets, at even distances in the order of their monitors", len(some), len(targets))
+		f.Saw("this check", "what was asked", "%d of %d targets, at even distances in the order of their monitors", len(some), len(targets))
 	}
 	return some
 }
@@ -50,7 +50,7 @@ func assessServed(o *subject, r observe.Replica, e observe.Expected, proxy obser
 	if identity == "" || i < 0 {
 		return false
 	}
-	f.saw(sourceTelemetry, podName(e), "between two looks it served %s over mutual TLS, by its verified name: the counter grew by %.0f", identity, proxy.Served[i].Count)
+	f.Saw(sourceTelemetry, podName(e), "between two looks it served %s over mutual TLS, by its verified name: the counter grew by %.0f", identity, proxy.Served[i].Count)
 	return true
 }
 
@@ -83,7 +83,7 @@ func assessStored(o *subject, f *finding) {
 	case !o.May(cluster.PortForward):
 		f.withheld(cluster.PortForward, "whose values Prometheus stored was not compared with the applications' own: none of those asked has its metrics merged into its sidecar's")
 	default:
-		f.unclear("whose values Prometheus stored was not compared: none of the applications asked gives process_start_time_seconds, both to Prometheus and behind its proxy")
+		f.Unclear("whose values Prometheus stored was not compared: none of the applications asked gives process_start_time_seconds, both to Prometheus and behind its proxy")
 	}
 }
 
@@ -92,15 +92,15 @@ func assessScraped(o *subject, r observe.Replica, e observe.Expected, targets ta
 	interval := targets.interval(e)
 	switch {
 	case len(own) == 0:
-		f.fail("%s has stored nothing of %s", r.Pod, podName(e))
+		f.Fail("%s has stored nothing of %s", r.Pod, podName(e))
 	case interval <= 0:
-		f.unclear("%s does not say how often it has to scrape %s", r.Pod, podName(e))
+		f.Unclear("%s does not say how often it has to scrape %s", r.Pod, podName(e))
 	case o.At.Sub(own[0].At) > 2*interval:
-		f.fail("%s: what it stored of %s was scraped %s before it was asked for", r.Pod, podName(e), o.At.Sub(own[0].At))
+		f.Fail("%s: what it stored of %s was scraped %s before it was asked for", r.Pod, podName(e), o.At.Sub(own[0].At))
 	case own[0].Value == 0:
-		f.unclear("the last scrape of %s by %s left no sample", podName(e), r.Pod)
+		f.Unclear("the last scrape of %s by %s left no sample", podName(e), r.Pod)
 	default:
-		f.saw(sourceQuery, r.Pod, "the last scrape of %s left %.0f samples", podName(e), own[0].Value)
+		f.Saw(sourceQuery, r.Pod, "the last scrape of %s left %.0f samples", podName(e), own[0].Value)
 	}
 }
 

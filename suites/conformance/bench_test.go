@@ -9,6 +9,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
 // BenchmarkJudge judges a Prometheus with ten thousand targets by every check.
@@ -59,7 +60,7 @@ func TestTenThousandTargetsAreJudgedAsTwoAre(t *testing.T) {
 	o := good(t)
 	grow(&o, 10_000)
 	r := targetsUp.Judge(o)
-	if r.Verdict != "pass" || len(r.Evidence) != shownEvidence+1 {
+	if r.Verdict != "pass" || len(r.Evidence) != reports.ShownEvidence+1 {
 		t.Fatalf("%s with %d pieces of evidence: %s", r.Verdict, len(r.Evidence), r.Reason)
 	}
 	for i := range o.Replicas[0].Targets {

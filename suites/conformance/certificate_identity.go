@@ -28,11 +28,11 @@ var certificateIdentity = Check{
 			want := observe.IdentityOf(o.Observation, pod)
 			switch {
 			case pod == nil:
-				f.unclear("the pod of %s was not seen, so it is open whose name its certificate must have", r.Pod)
+				f.Unclear("the pod of %s was not seen, so it is open whose name its certificate must have", r.Pod)
 			case want == "":
-				f.unclear("the mesh's trust domain is not known, so it is open which name %s must have", r.Pod)
+				f.Unclear("the mesh's trust domain is not known, so it is open which name %s must have", r.Pod)
 			case r.Certificate == nil:
-				f.unclear("the certificate of %s was not seen", r.Pod)
+				f.Unclear("the certificate of %s was not seen", r.Pod)
 			default:
 				assessIdentity(o, r, want, f)
 			}
@@ -43,23 +43,23 @@ var certificateIdentity = Check{
 func assessIdentity(o *subject, r observe.Replica, want string, f *finding) {
 	c := r.Certificate
 	if len(c.URIs) != 1 || c.URIs[0] != want {
-		f.fail("the certificate of %s (serial %s) is for %s, its pod is %s", r.Pod, c.Serial, orNone(c.URIs), want)
+		f.Fail("the certificate of %s (serial %s) is for %s, its pod is %s", r.Pod, c.Serial, orNone(c.URIs), want)
 	} else {
-		f.saw(sourceFiles, r.Pod, "serial %s is for %s, as the pod is", c.Serial, want)
+		f.Saw(sourceFiles, r.Pod, "serial %s is for %s, as the pod is", c.Serial, want)
 	}
 	if !c.ChainsTo {
-		f.fail("the certificate of %s (serial %s, issued by %q) does not chain to any of the %d roots in the file beside it", r.Pod, c.Serial, c.Issuer, len(c.Roots))
+		f.Fail("the certificate of %s (serial %s, issued by %q) does not chain to any of the %d roots in the file beside it", r.Pod, c.Serial, c.Issuer, len(c.Roots))
 	}
 	missing, extra := without(o.Mesh.Roots, c.Roots), without(c.Roots, o.Mesh.Roots)
 	switch {
 	case len(o.Mesh.Roots) == 0:
-		f.unclear("the mesh's roots were not seen, so it is open whether %s has them", r.Pod)
+		f.Unclear("the mesh's roots were not seen, so it is open whether %s has them", r.Pod)
 	case len(missing) > 0:
-		f.fail("the file with the roots of %s lacks the mesh's root %s: it has %s", r.Pod, orNone(missing), orNone(c.Roots))
+		f.Fail("the file with the roots of %s lacks the mesh's root %s: it has %s", r.Pod, orNone(missing), orNone(c.Roots))
 	case len(extra) > 0:
-		f.unclear("the file with the roots of %s has, besides the mesh's, the root %s, whose origin was not seen", r.Pod, orNone(extra))
+		f.Unclear("the file with the roots of %s has, besides the mesh's, the root %s, whose origin was not seen", r.Pod, orNone(extra))
 	case c.ChainsTo:
-		f.saw(sourceFiles, r.Pod, "issued by %q, chains to the mesh's root %s", c.Issuer, orNone(c.Roots))
+		f.Saw(sourceFiles, r.Pod, "issued by %q, chains to the mesh's root %s", c.Issuer, orNone(c.Roots))
 	}
 }
 

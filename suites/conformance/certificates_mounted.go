@@ -22,7 +22,7 @@ var certificatesMounted = Check{
 	Assess: func(o *subject, f *finding) {
 		files := observe.UsedFiles(o.Observation)
 		if len(files) == 0 {
-			f.unclear("no monitor that the Prometheus selects names a certificate file, itself or by its scrape class")
+			f.Unclear("no monitor that the Prometheus selects names a certificate file, itself or by its scrape class")
 			return
 		}
 		wantReplicas(o, f)
@@ -59,7 +59,7 @@ func assessNamed(o *subject, f *finding) {
 	expected, _ := o.expect()
 	for _, e := range expected {
 		if object, ok := bare[e.Pool]; ok && meshed(o, e) {
-			f.fail("%s names no client certificate, and its target %s is in the mesh: %s", object, podName(e), modeOf(o, e))
+			f.Fail("%s names no client certificate, and its target %s is in the mesh: %s", object, podName(e), modeOf(o, e))
 			delete(bare, e.Pool)
 		}
 	}
@@ -68,21 +68,21 @@ func assessNamed(o *subject, f *finding) {
 func assessFile(o *subject, r observe.Replica, n observe.NamedFile, f *finding) {
 	i := slices.IndexFunc(r.Files, func(x observe.File) bool { return x.Path == n.Path })
 	if i < 0 {
-		f.unclear("%s: nobody looked at %s, named by %s", r.Pod, n.Path, n.By)
+		f.Unclear("%s: nobody looked at %s, named by %s", r.Pod, n.Path, n.By)
 		return
 	}
 	file := r.Files[i]
 	switch {
 	case file.Error != "":
-		f.fail("%s: the Prometheus container cannot read %s, named by %s: %s%s", r.Pod, n.Path, n.By, file.Error, modeAndOwner(file))
+		f.Fail("%s: the Prometheus container cannot read %s, named by %s: %s%s", r.Pod, n.Path, n.By, file.Error, modeAndOwner(file))
 	case file.Size == 0:
-		f.fail("%s: %s, named by %s, is empty", r.Pod, n.Path, n.By)
+		f.Fail("%s: %s, named by %s, is empty", r.Pod, n.Path, n.By)
 	case file.ParseError != "":
-		f.fail("%s: %s, named by %s, cannot be used as the %s: it %s", r.Pod, n.Path, n.By, n.Role, file.ParseError)
+		f.Fail("%s: %s, named by %s, cannot be used as the %s: it %s", r.Pod, n.Path, n.By, n.Role, file.ParseError)
 	case n.Role == observe.RoleCert:
 		assessCurrent(o, r, file, f)
 	default:
-		f.saw(sourceFiles, r.Pod, "%s is readable, %d bytes%s", n.Path, file.Size, modeAndOwner(file))
+		f.Saw(sourceFiles, r.Pod, "%s is readable, %d bytes%s", n.Path, file.Size, modeAndOwner(file))
 	}
 }
 
@@ -93,15 +93,15 @@ func assessCurrent(o *subject, r observe.Replica, file observe.File, f *finding)
 	c := r.Certificate
 	switch {
 	case c == nil || file.Path != chain:
-		f.unclear("%s: nobody looked for how long the certificate in %s is valid", r.Pod, file.Path)
+		f.Unclear("%s: nobody looked for how long the certificate in %s is valid", r.Pod, file.Path)
 	case c.NotAfter.IsZero() || c.NotBefore.IsZero():
-		f.unclear("%s: it is not known for how long the certificate in %s is valid", r.Pod, file.Path)
+		f.Unclear("%s: it is not known for how long the certificate in %s is valid", r.Pod, file.Path)
 	case !o.At.Before(c.NotAfter):
-		f.fail("%s: the certificate in %s ended at %s, it was %s then: its sidecar does not renew it", r.Pod, file.Path, c.NotAfter.Format(time.DateTime), o.At.Format(time.DateTime))
+		f.Fail("%s: the certificate in %s ended at %s, it was %s then: its sidecar does not renew it", r.Pod, file.Path, c.NotAfter.Format(time.DateTime), o.At.Format(time.DateTime))
 	case c.NotBefore.After(o.At.Add(time.Minute)):
-		f.fail("%s: the certificate in %s is not valid before %s, it was %s then", r.Pod, file.Path, c.NotBefore.Format(time.DateTime), o.At.Format(time.DateTime))
+		f.Fail("%s: the certificate in %s is not valid before %s, it was %s then", r.Pod, file.Path, c.NotBefore.Format(time.DateTime), o.At.Format(time.DateTime))
 	default:
-		f.saw(sourceFiles, r.Pod, "%s holds serial %s, valid from %s to %s%s", file.Path, c.Serial, c.NotBefore.Format(time.DateTime), c.NotAfter.Format(time.DateTime), modeAndOwner(file))
+		f.Saw(sourceFiles, r.Pod, "%s holds serial %s, valid from %s to %s%s", file.Path, c.Serial, c.NotBefore.Format(time.DateTime), c.NotAfter.Format(time.DateTime), modeAndOwner(file))
 	}
 }
 

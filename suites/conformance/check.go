@@ -7,7 +7,6 @@
 package conformance
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,12 +70,8 @@ func Profiles() []string {
 	return []string{ProfileSetup, ProfileScrape, ProfileRefusal, ProfileRotation, ProfileResilience}
 }
 
-// Judge applies a check to an observation. The verdict is
-//   - fail if anything was found that must not be,
-//   - else inconclusive if something could not be read or was not seen,
-//   - else skip if what it takes was not permitted by the owner of the subject,
-//   - else skip if the check found that there is nothing for it to judge here,
-//   - else pass, which needs evidence.
+// Judge applies a check to an observation, and comes to the verdict as
+// [reports.Assessment.Conclude] does.
 //
 // If a whole collection could not be read, nothing is judged at all: what follows
 // from an empty list would be wrong.
@@ -89,29 +84,14 @@ func (c Check) judge(s *subject) reports.Check {
 	blind := false
 	for _, u := range s.Unread {
 		if slices.ContainsFunc(c.Reads, func(r string) bool { return strings.HasPrefix(u.What, r) }) {
-			f.unclear("%s could not be read: %s", u.What, u.Reason)
+			f.Unclear("%s could not be read: %s", u.What, u.Reason)
 			blind = blind || slices.ContainsFunc(collections, func(r string) bool { return strings.HasPrefix(u.What, r) })
 		}
 	}
 	if !blind {
 		c.Assess(s, &f)
 	}
-	result := reports.Check{ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level, Evidence: f.shown()}
-	switch {
-	case len(f.failures) > 0:
-		result.Verdict, result.Reason = reports.Fail, lines(f.failures)
-	case len(f.doubts) > 0:
-		result.Verdict, result.Reason = reports.Inconclusive, lines(f.doubts)
-	case len(f.held) > 0:
-		result.Verdict, result.Reason, result.LeftOut = reports.Skip, lines(f.held), true
-	case f.notHere != "" && len(f.evidence) == 0:
-		result.Verdict, result.Reason = reports.Skip, f.notHere
-	case len(f.evidence) == 0:
-		result.Verdict, result.Reason = reports.Inconclusive, "nothing was seen that the check could judge"
-	default:
-		result.Verdict = reports.Pass
-	}
-	return result
+	return f.Conclude(reports.Check{ID: c.ID, Title: c.Title, Profile: c.Profile, Level: c.Level})
 }
 
 // Verdict judges an observation and, unless the check passes, explains it: the one
@@ -131,72 +111,12 @@ func (c Check) verdict(s *subject) reports.Check {
 }
 
 // finding collects what a check finds.
-type finding struct {
-	failures []string
-	doubts   []string
-	evidence []reports.Evidence
-	held     []string
-	notHere  string
-}
-
-// fail records something that must not be.
-func (f *finding) fail(format string, args ...any) {
-	f.failures = append(f.failures, fmt.Sprintf(format, args...))
-}
-
-// unclear records something that keeps the check from passing, without proof that
-// anything is wrong.
-func (f *finding) unclear(format string, args ...any) {
-	f.doubts = append(f.doubts, fmt.Sprintf(format, args...))
-}
-
-// skip says why there is nothing here for the check to judge. It counts only if
-// nothing else was found.
-func (f *finding) skip(format string, args ...any) {
-	f.notHere = fmt.Sprintf(format, args...)
-}
+type finding struct{ reports.Assessment }
 
 // withheld says what was not looked at since the owner of the subject did not permit
-// what it takes: the check does not pass then, and nothing is wrong.
+// what it takes.
 func (f *finding) withheld(p cluster.Permission, what string) {
-	f.held = append(f.held, fmt.Sprintf("%s: that takes -permit=%s", what, p))
-}
-
-// saw records evidence: where it was read, of what, and what it said.
-func (f *finding) saw(source, subject, format string, args ...any) {
-	f.evidence = append(f.evidence, reports.Evidence{Source: source, Subject: subject, Text: fmt.Sprintf(format, args...)})
-}
-
-// How much of what was found a report shows. Ten thousand targets that are down
-// are no better understood by ten thousand lines.
-const (
-	shownLines    = 50
-	shownEvidence = 200
-)
-
-// lines puts each thing that was found on a line of its own, once.
-func lines(found []string) string {
-	var once []string
-	seen := map[string]bool{}
-	for _, l := range found {
-		if !seen[l] {
-			seen[l] = true
-			once = append(once, l)
-		}
-	}
-	if more := len(once) - shownLines; more > 0 {
-		once = append(once[:shownLines:shownLines], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(once, "\n")
-}
-
-func (f *finding) shown() []reports.Evidence {
-	if more := len(f.evidence) - shownEvidence; more > 0 {
-		return append(f.evidence[:shownEvidence:shownEvidence], reports.Evidence{
-			Source: "this check", Subject: "what was seen", Text: fmt.Sprintf("and %d more of the kind", more),
-		})
-	}
-	return f.evidence
+	f.Hold("%s: that takes -permit=%s", what, p)
 }
 
 // The profiles.

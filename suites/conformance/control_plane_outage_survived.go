@@ -38,7 +38,7 @@ var controlPlaneOutageSurvived = Check{
 func assessValidity(e observe.Episode, replica string, f *finding) {
 	own := sightingsOf(e.Certs, replica)
 	if len(own) == 0 {
-		f.unclear("which certificate %s had during the %s was not seen", replica, e.Disruption)
+		f.Unclear("which certificate %s had during the %s was not seen", replica, e.Disruption)
 		return
 	}
 	for i, s := range own {
@@ -47,10 +47,10 @@ func assessValidity(e observe.Episode, replica string, f *finding) {
 			until, text = own[i+1].At, "until "+own[i+1].At.Format(clock)
 		}
 		if ends := s.Certificate.NotAfter; until.After(ends) {
-			f.fail("the certificate of %s ended at %s and was in its files %s: for %s every new connection would have been refused, and scrapes went on only over those from before",
+			f.Fail("the certificate of %s ended at %s and was in its files %s: for %s every new connection would have been refused, and scrapes went on only over those from before",
 				replica, ends.Format(time.TimeOnly), text, until.Sub(ends).Round(time.Second))
 			return
 		}
 	}
-	f.saw(sourceFiles, replica, "it had %d certificates, each replaced before it ended", len(own))
+	f.Saw(sourceFiles, replica, "it had %d certificates, each replaced before it ended", len(own))
 }

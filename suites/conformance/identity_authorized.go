@@ -32,12 +32,12 @@ var identityAuthorized = Check{
 			identity = observe.IdentityOf(o.Observation, replicaPod(o, r))
 		}
 		if identity == "" {
-			f.unclear("the name that the mesh gives to Prometheus is not known")
+			f.Unclear("the name that the mesh gives to Prometheus is not known")
 			return
 		}
 		for _, e := range overTLS(expected) {
 			if targetPod(o, e) == nil {
-				f.unclear("the pod %s was not seen, so it is open which policies hold for it", podName(e))
+				f.Unclear("the pod %s was not seen, so it is open which policies hold for it", podName(e))
 				continue
 			}
 			policies, only := observe.AdmitsOnly(o.Observation, targetPod(o, e), e.Port, e.Path, identity)
@@ -46,13 +46,13 @@ var identityAuthorized = Check{
 			switch {
 			case !only:
 			case !seen || served == 0:
-				f.unclear("the proxy of %s logged no scrape by %s that was answered with 200", podName(e), identity)
+				f.Unclear("the proxy of %s logged no scrape by %s that was answered with 200", podName(e), identity)
 			default:
-				f.saw(sourceLog, podName(e), "%s was served %d times, and is the only one that %s admits", identity, served, strings.Join(policies, ", "))
+				f.Saw(sourceLog, podName(e), "%s was served %d times, and is the only one that %s admits", identity, served, strings.Join(policies, ", "))
 				assessOther(o, e, proxy, identity, f)
 			}
 		}
-		f.skip("no AuthorizationPolicy admits nobody but Prometheus (%s) to the metrics of any target", identity)
+		f.Skip("no AuthorizationPolicy admits nobody but Prometheus (%s) to the metrics of any target", identity)
 	},
 }
 
@@ -64,7 +64,7 @@ func admission(o *subject, f *finding) *subject {
 		return o
 	}
 	if a.Error != "" {
-		f.unclear("while a policy admitted only Prometheus, %s", a.Error)
+		f.Unclear("while a policy admitted only Prometheus, %s", a.Error)
 	}
 	then := o.Observation
 	then.AuthorizationPolicies, then.Probes, then.Proxies = a.Policies, a.Probes, nil
@@ -81,7 +81,7 @@ func assessPrometheus(e observe.Expected, proxy observe.Proxy, identity string, 
 		switch {
 		case q.Peer != identity || q.Path != e.Path:
 		case q.Code == http.StatusForbidden:
-			f.fail("the proxy of %s denied %s a scrape at %s (%s): %s", podName(e), identity, q.At.Format(clock), q.Details, allowedBy(policies))
+			f.Fail("the proxy of %s denied %s a scrape at %s (%s): %s", podName(e), identity, q.At.Format(clock), q.Details, allowedBy(policies))
 			return served
 		case q.Code == http.StatusOK:
 			served++
@@ -101,18 +101,18 @@ func allowedBy(policies []string) string {
 func assessOther(o *subject, e observe.Expected, proxy observe.Proxy, identity string, f *finding) {
 	probe, ok := o.probe(observe.OtherIdentity, podName(e), e.Port, e.Path)
 	if !ok || len(probe.Attempts) == 0 {
-		f.unclear("nobody asked %s for its metrics with another certificate of the mesh", podName(e))
+		f.Unclear("nobody asked %s for its metrics with another certificate of the mesh", podName(e))
 		return
 	}
 	denied := 0
 	for _, a := range probe.Attempts {
 		switch {
 		case a.NotSent:
-			f.unclear("%s could not ask %s: %s", probe.Via, podName(e), a.Error)
+			f.Unclear("%s could not ask %s: %s", probe.Via, podName(e), a.Error)
 		case !a.Answered:
-			f.unclear("%s did not answer another mesh identity at all: %q; that it was denied for its name is not shown", podName(e), a.Error)
+			f.Unclear("%s did not answer another mesh identity at all: %q; that it was denied for its name is not shown", podName(e), a.Error)
 		case a.Code != http.StatusForbidden:
-			f.fail("%s answered another mesh identity with HTTP %d at %s, it must be 403", podName(e), a.Code, e.URL)
+			f.Fail("%s answered another mesh identity with HTTP %d at %s, it must be 403", podName(e), a.Code, e.URL)
 			return
 		default:
 			denied++
@@ -125,8 +125,8 @@ func assessOther(o *subject, e observe.Expected, proxy observe.Proxy, identity s
 		}
 	}
 	if denied == 0 || logged < denied {
-		f.unclear("%d requests to %s with another mesh identity were denied, its proxy logged %d", denied, podName(e), logged)
+		f.Unclear("%d requests to %s with another mesh identity were denied, its proxy logged %d", denied, podName(e), logged)
 		return
 	}
-	f.saw(sourceLog, podName(e), "%d requests of another mesh identity were denied with 403 (rbac_access_denied)", logged)
+	f.Saw(sourceLog, podName(e), "%d requests of another mesh identity were denied with 403 (rbac_access_denied)", logged)
 }

@@ -42,10 +42,10 @@ func TestTheCatalogueIsInOrderAndComplete(t *testing.T) {
 }
 
 func TestJudgeWeighsWhatACheckFound(t *testing.T) {
-	fails := func(f *finding) { f.fail("bad") }
-	doubts := func(f *finding) { f.unclear("dim") }
-	sees := func(f *finding) { f.saw("eye", "it", "good") }
-	skips := func(f *finding) { f.skip("not here") }
+	fails := func(f *finding) { f.Fail("bad") }
+	doubts := func(f *finding) { f.Unclear("dim") }
+	sees := func(f *finding) { f.Saw("eye", "it", "good") }
+	skips := func(f *finding) { f.Skip("not here") }
 	for name, c := range map[string]struct {
 		found   []func(*finding)
 		verdict reports.Verdict
@@ -75,7 +75,7 @@ func TestWhatCouldNotBeReadKeepsACheckFromPassing(t *testing.T) {
 	assessed := 0
 	c := Check{Reads: reads("the targets of "), Assess: func(_ *subject, f *finding) {
 		assessed++
-		f.saw("eye", "it", "good")
+		f.Saw("eye", "it", "good")
 	}}
 	r := c.Judge(observe.Observation{Unread: []observe.Unread{{What: "the targets of x", Reason: "why"}}})
 	assert.Equal(t, reports.Inconclusive, r.Verdict)

@@ -37,14 +37,14 @@ func (j loadedJob) file(role string) string {
 // jobsOf reads the jobs out of what a replica has loaded; nil if it was not seen.
 func jobsOf(r observe.Replica, f *finding) map[string]loadedJob {
 	if r.Configuration == "" {
-		f.unclear("what %s has loaded was not seen", r.Pod)
+		f.Unclear("what %s has loaded was not seen", r.Pod)
 		return nil
 	}
 	var configuration struct {
 		Jobs []loadedJob `json:"scrape_configs"`
 	}
 	if err := yaml.Unmarshal([]byte(r.Configuration), &configuration); err != nil {
-		f.unclear("what %s has loaded cannot be read: %v", r.Pod, err)
+		f.Unclear("what %s has loaded cannot be read: %v", r.Pod, err)
 		return nil
 	}
 	jobs := map[string]loadedJob{}

@@ -51,7 +51,7 @@ func assessMetrics(o *subject, r observe.Replica, expected []observe.Expected, a
 		}
 	}
 	if len(python) == 0 && len(expected) == all { // another shard may have those that answer
-		f.fail("%s answers %s with nothing from any of the targets", r.Pod, observe.GuideQuery)
+		f.Fail("%s answers %s with nothing from any of the targets", r.Pod, observe.GuideQuery)
 	}
 	for _, e := range expected {
 		own := guide.of(targets, e, sampleLabels)
@@ -59,25 +59,25 @@ func assessMetrics(o *subject, r observe.Replica, expected []observe.Expected, a
 		asked := observe.GuideQuery
 		switch {
 		case python[e.Pool] && len(own) == 0:
-			f.fail("%s answers %s with nothing from %s", r.Pod, observe.GuideQuery, podName(e))
+			f.Fail("%s answers %s with nothing from %s", r.Pod, observe.GuideQuery, podName(e))
 			continue
 		case len(own) == 0:
 			own, asked = stored, "process_start_time_seconds"
 		}
 		if len(own) == 0 {
-			f.unclear("%s has of %s neither %s nor process_start_time_seconds: which of its metrics to ask for is not known", r.Pod, podName(e), observe.GuideQuery)
+			f.Unclear("%s has of %s neither %s nor process_start_time_seconds: which of its metrics to ask for is not known", r.Pod, podName(e), observe.GuideQuery)
 			continue
 		}
 		interval := targets.interval(e)
 		if interval <= 0 {
-			f.unclear("%s does not say how often it has to scrape %s, so it is open whether the value of %s is fresh", r.Pod, podName(e), asked)
+			f.Unclear("%s does not say how often it has to scrape %s, so it is open whether the value of %s is fresh", r.Pod, podName(e), asked)
 			continue
 		}
 		if age := o.At.Sub(own[0].At); age > 2*interval {
-			f.fail("%s: the value of %s from %s was scraped %s before it was asked for", r.Pod, asked, podName(e), age.Round(time.Millisecond))
+			f.Fail("%s: the value of %s from %s was scraped %s before it was asked for", r.Pod, asked, podName(e), age.Round(time.Millisecond))
 			continue
 		}
-		f.saw(sourceQuery, r.Pod, "%s: %d series from %s", asked, len(own), podName(e))
+		f.Saw(sourceQuery, r.Pod, "%s: %d series from %s", asked, len(own), podName(e))
 		if e.Scheme == "https" && e.Pod != "" {
 			assessOrigin(o, r, e, stored, len(targets.find(e)), f)
 		}
@@ -89,18 +89,18 @@ func assessOrigin(o *subject, r observe.Replica, e observe.Expected, stored []ob
 	name := podName(e)
 	own := o.startTimes(name)
 	if len(stored) != max(targets, 1) {
-		f.fail("%s has %d values of process_start_time_seconds for %s, there must be %d", r.Pod, len(stored), name, max(targets, 1))
+		f.Fail("%s has %d values of process_start_time_seconds for %s, there must be %d", r.Pod, len(stored), name, max(targets, 1))
 		return
 	}
 	if len(own) == 0 {
-		f.unclear("%s was not asked behind its proxy, so it is open whose values Prometheus stored", name)
+		f.Unclear("%s was not asked behind its proxy, so it is open whose values Prometheus stored", name)
 		return
 	}
 	for _, s := range stored {
 		if !slices.Contains(own, s.Value) {
-			f.fail("%s stored a process start of %.3f under the name of %s, whose process says %.3f: the values come from somewhere else", r.Pod, s.Value, name, own[0])
+			f.Fail("%s stored a process start of %.3f under the name of %s, whose process says %.3f: the values come from somewhere else", r.Pod, s.Value, name, own[0])
 			return
 		}
 	}
-	f.saw("application behind its proxy", name, "process start %.3f, the same as %s stored", stored[0].Value, r.Pod)
+	f.Saw("application behind its proxy", name, "process start %.3f, the same as %s stored", stored[0].Value, r.Pod)
 }

@@ -26,7 +26,7 @@ var monitorsAccepted = Check{
 		"the configuration of ", "the scrape pools of "},
 	Assess: func(o *subject, f *finding) {
 		if o.Prometheus == nil {
-			f.unclear("the Prometheus under test was not seen")
+			f.Unclear("the Prometheus under test was not seen")
 			return
 		}
 		wantReplicas(o, f)
@@ -60,28 +60,28 @@ var monitorsAccepted = Check{
 func assessJob(o *subject, r observe.Replica, m observe.Monitor, j observe.Job, loaded map[string]loadedJob, f *finding) {
 	have, ok := loaded[j.Name]
 	if !ok {
-		f.fail("%s, %s: %s has no job %s in its configuration%s", m, j.Field, r.Pod, j.Name, whyNot(o, m, j))
+		f.Fail("%s, %s: %s has no job %s in its configuration%s", m, j.Field, r.Pod, j.Name, whyNot(o, m, j))
 		return
 	}
 	if e, ok := rejection(o, m); ok && o.At.Sub(e.Last) < resync {
-		f.unclear("%s was rejected at %s (%s): the job that %s has may be the one from before", m, e.Last.Format(time.TimeOnly), e.Message, r.Pod)
+		f.Unclear("%s was rejected at %s (%s): the job that %s has may be the one from before", m, e.Last.Format(time.TimeOnly), e.Message, r.Pod)
 		return
 	}
-	wrong := len(f.failures)
+	wrong := f.Failures()
 	if have.scheme() != j.Scheme {
-		f.fail("%s, %s: the scheme is %s, the job of %s has %s", m, j.Field, j.Scheme, r.Pod, have.scheme())
+		f.Fail("%s, %s: the scheme is %s, the job of %s has %s", m, j.Field, j.Scheme, r.Pod, have.scheme())
 	}
 	for _, role := range []string{observe.RoleCA, observe.RoleCert, observe.RoleKey} {
 		if want, got := j.File(role), have.file(role); want != "" && got != want {
-			f.fail("%s, %s: the %s file is %s, the job of %s has %q", m, j.Field, role, want, r.Pod, got)
+			f.Fail("%s, %s: the %s file is %s, the job of %s has %q", m, j.Field, role, want, r.Pod, got)
 		}
 	}
 	switch {
 	case unread(o, "the scrape pools of "+r.Pod):
 	case !slices.Contains(r.ScrapePools, j.Name):
-		f.fail("%s, %s: the job is in the configuration of %s, but there is no scrape pool for it: Prometheus could not make its client%s", m, j.Field, r.Pod, unreadable(r, j))
-	case len(f.failures) == wrong:
-		f.saw(sourceConfig, r.Pod, "%s: job %s with its settings, and a scrape pool", m, j.Name)
+		f.Fail("%s, %s: the job is in the configuration of %s, but there is no scrape pool for it: Prometheus could not make its client%s", m, j.Field, r.Pod, unreadable(r, j))
+	case f.Failures() == wrong:
+		f.Saw(sourceConfig, r.Pod, "%s: job %s with its settings, and a scrape pool", m, j.Name)
 	}
 }
 
@@ -89,10 +89,10 @@ func assessJob(o *subject, r observe.Replica, m observe.Monitor, j observe.Job, 
 // meant.
 func noneSelected(o *subject, monitors []observe.Monitor, f *finding) {
 	const enough = 10
-	f.fail("%s selects none of the %d monitors that there are", prometheusName(o), len(monitors))
+	f.Fail("%s selects none of the %d monitors that there are", prometheusName(o), len(monitors))
 	slices.SortStableFunc(monitors, func(a, b observe.Monitor) int { return likely(o, b) - likely(o, a) })
 	for _, m := range monitors[:min(len(monitors), enough)] {
-		f.fail("%s", whyUnselected(o, m))
+		f.Fail("%s", whyUnselected(o, m))
 	}
 }
 
@@ -116,15 +116,15 @@ func assessUnselected(o *subject, m observe.Monitor, f *finding) {
 	}
 	for _, p := range o.OtherPrometheuses {
 		if observe.SelectedBy(o.Observation, p, m) {
-			f.saw(sourceAPI, m.String(), "is selected by Prometheus %s/%s", p.Namespace, p.Name)
+			f.Saw(sourceAPI, m.String(), "is selected by Prometheus %s/%s", p.Namespace, p.Name)
 			return
 		}
 	}
 	if o.OtherPrometheuses == nil {
-		f.unclear("%s; whether another Prometheus selects it was not seen", whyUnselected(o, m))
+		f.Unclear("%s; whether another Prometheus selects it was not seen", whyUnselected(o, m))
 		return
 	}
-	f.fail("%s, and no other Prometheus selects it either", whyUnselected(o, m))
+	f.Fail("%s, and no other Prometheus selects it either", whyUnselected(o, m))
 }
 
 // namesMounted reports whether a monitor names files in a volume that the
@@ -189,7 +189,7 @@ func assessConditions(o *subject, m observe.Monitor, f *finding) {
 		}
 		for _, c := range b.Conditions {
 			if c.Type == "Accepted" && c.Status != monitoringv1.ConditionTrue {
-				f.fail("%s is not accepted by %s: %s: %s", m, prometheusName(o), c.Reason, c.Message)
+				f.Fail("%s is not accepted by %s: %s: %s", m, prometheusName(o), c.Reason, c.Message)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ var mutualTLSOnTheWire = Check{
 		for _, e := range targets {
 			proxy, ok := o.proxy(podName(e))
 			if !ok {
-				f.unclear("the proxy of %s was not asked what it saw", podName(e))
+				f.Unclear("the proxy of %s was not asked what it saw", podName(e))
 				continue
 			}
 			for _, r := range o.scrapers(e) {
@@ -45,7 +45,7 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 	pod := replicaPod(o, r)
 	identity := observe.IdentityOf(o.Observation, pod)
 	if pod == nil || identity == "" || pod.Status.PodIP == "" {
-		f.unclear("the address or the name of %s is not known, so its requests cannot be told from others", r.Pod)
+		f.Unclear("the address or the name of %s is not known, so its requests cannot be told from others", r.Pod)
 		return
 	}
 	known := knownSerials(o, r)
@@ -61,26 +61,26 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 		last = q
 		switch {
 		case q.TLS == "":
-			f.fail("the proxy of %s took a scrape of %s at %s in plain text; %s", podName(e), r.Pod, q.At.Format(clock), modeOf(o, e))
+			f.Fail("the proxy of %s took a scrape of %s at %s in plain text; %s", podName(e), r.Pod, q.At.Format(clock), modeOf(o, e))
 			return
 		case q.Peer != identity:
-			f.fail("the proxy of %s took a scrape of %s at %s from %q, it must be from %s", podName(e), r.Pod, q.At.Format(clock), q.Peer, identity)
+			f.Fail("the proxy of %s took a scrape of %s at %s from %q, it must be from %s", podName(e), r.Pod, q.At.Format(clock), q.Peer, identity)
 			return
 		case known[serial(q.Serial)], !o.May(cluster.Exec):
 			proven++
 		case r.Certificate != nil && !q.Ends.IsZero() && !q.Ends.After(r.Certificate.NotAfter):
-			f.fail("the proxy of %s saw serial %s (valid to %s) from %s at %s, but the file of %s had %s (valid to %s): Prometheus does not use what its sidecar writes",
+			f.Fail("the proxy of %s saw serial %s (valid to %s) from %s at %s, but the file of %s had %s (valid to %s): Prometheus does not use what its sidecar writes",
 				podName(e), q.Serial, q.Ends.Format(time.TimeOnly), r.Pod, q.At.Format(clock), r.Pod, r.Certificate.Serial, r.Certificate.NotAfter.Format(time.TimeOnly))
 			return
 		}
 	}
 	switch {
 	case requests == 0:
-		f.unclear("the proxy of %s logged no scrape by %s among %d lines: whether and how it was reached was not seen", podName(e), r.Pod, len(proxy.Requests))
+		f.Unclear("the proxy of %s logged no scrape by %s among %d lines: whether and how it was reached was not seen", podName(e), r.Pod, len(proxy.Requests))
 	case proven == 0:
-		f.unclear("the proxy of %s saw serial %q from %s, which was not in its file when that was read", podName(e), last.Serial, r.Pod)
+		f.Unclear("the proxy of %s saw serial %q from %s, which was not in its file when that was read", podName(e), last.Serial, r.Pod)
 	default:
-		f.saw(sourceLog, podName(e), "%d scrapes by %s: %s, %s, serial %s%s", requests, r.Pod, last.TLS, identity, last.Serial, had(o))
+		f.Saw(sourceLog, podName(e), "%d scrapes by %s: %s, %s, serial %s%s", requests, r.Pod, last.TLS, identity, last.Serial, had(o))
 	}
 }
 

@@ -26,7 +26,7 @@ var pastRotationsSurvived = Check{
 	Reads:   reads("the targets of ", "the stored scrapes of ", "the stored ends of certificates "),
 	Assess: func(o *subject, f *finding) {
 		if o.History == nil {
-			f.unclear("nobody asked Prometheus for what it has stored")
+			f.Unclear("nobody asked Prometheus for what it has stored")
 			return
 		}
 		targets, ok := tlsTargets(o, f, ", so no certificate is used")
@@ -64,7 +64,7 @@ func assessPast(o *subject, r observe.Replica, targets []observe.Expected, f *fi
 	if !ok {
 		return
 	}
-	f.saw(sourceQuery, r.Pod, "from %s to %s every scrape of %d of %d targets was stored, each up; of %d more, from their first one on",
+	f.Saw(sourceQuery, r.Pod, "from %s to %s every scrape of %d of %d targets was stored, each up; of %d more, from their first one on",
 		o.History.From.Format(time.DateTime), o.History.To.Format(time.DateTime), p.whole, len(targets), p.young)
 	if slices.Contains(o.History.Watched, o.Prometheus.Namespace+"/"+r.Pod) {
 		assessAround(o, r, p, f)
@@ -77,7 +77,7 @@ func assessPast(o *subject, r observe.Replica, targets []observe.Expected, f *fi
 func pastOf(o *subject, r observe.Replica, targets []observe.Expected, f *finding) (past, bool) {
 	i := slices.IndexFunc(o.History.Replicas, func(h observe.ReplicaHistory) bool { return h.Pod == r.Pod })
 	if i < 0 {
-		f.unclear("what %s has stored was not read", r.Pod)
+		f.Unclear("what %s has stored was not read", r.Pod)
 		return past{}, false
 	}
 	h, index := o.History, o.targetsOf(r)
@@ -88,14 +88,14 @@ func pastOf(o *subject, r observe.Replica, targets []observe.Expected, f *findin
 		interval := index.interval(e)
 		switch {
 		case !ok || s.Samples == 0:
-			f.unclear("%s has stored no scrape of %s", r.Pod, podName(e))
+			f.Unclear("%s has stored no scrape of %s", r.Pod, podName(e))
 		case interval <= 0:
-			f.unclear("%s does not say how often it has to scrape %s", r.Pod, podName(e))
+			f.Unclear("%s does not say how often it has to scrape %s", r.Pod, podName(e))
 		case s.Whole(h.To.Sub(h.From), interval):
 			p.whole++
 			p.oldest = h.From
 		case s.Open || len(s.Points) == 0:
-			f.unclear("of %s %s stored %d scrapes, %d of them up, and which were lost was not read", podName(e), r.Pod, s.Samples, s.Up)
+			f.Unclear("of %s %s stored %d scrapes, %d of them up, and which were lost was not read", podName(e), r.Pod, s.Samples, s.Up)
 		default:
 			before := len(p.losses)
 			p.losses = append(p.losses, lost(e, s.Points, interval, h.To)...)
@@ -136,10 +136,10 @@ func assessAround(o *subject, r observe.Replica, p past, f *finding) {
 	own := o.Prometheus.Namespace + "/" + r.Pod
 	renewals := slices.DeleteFunc(slices.Clone(o.History.Renewals), func(x observe.Renewal) bool { return x.Pod != own })
 	if len(renewals) == 0 {
-		f.unclear("the certificate of %s was not renewed in what is stored, which begins at %s", r.Pod, p.oldest.Format(time.DateTime))
+		f.Unclear("the certificate of %s was not renewed in what is stored, which begins at %s", r.Pod, p.oldest.Format(time.DateTime))
 	}
 	for _, x := range renewals {
-		f.saw(sourceQuery, r.Pod, "its certificate was renewed between %s and %s", x.After.Format(time.DateTime), x.Before.Format(time.DateTime))
+		f.Saw(sourceQuery, r.Pod, "its certificate was renewed between %s and %s", x.After.Format(time.DateTime), x.Before.Format(time.DateTime))
 	}
 	elsewhere := 0
 	for _, l := range p.losses {
@@ -151,10 +151,10 @@ func assessAround(o *subject, r observe.Replica, p past, f *finding) {
 			continue
 		}
 		x := o.History.Renewals[near]
-		f.fail("%s: %s, and the certificate of %s was renewed between %s and %s", r.Pod, l.text, x.Pod, x.After.Format(time.DateTime), x.Before.Format(time.DateTime))
+		f.Fail("%s: %s, and the certificate of %s was renewed between %s and %s", r.Pod, l.text, x.Pod, x.After.Format(time.DateTime), x.Before.Format(time.DateTime))
 	}
 	if elsewhere > 0 {
-		f.saw(sourceQuery, r.Pod, "%d losses at other times, for other reasons than a renewal of its certificate: %s", elsewhere, some(texts(p.losses)))
+		f.Saw(sourceQuery, r.Pod, "%d losses at other times, for other reasons than a renewal of its certificate: %s", elsewhere, some(texts(p.losses)))
 	}
 }
 
@@ -174,11 +174,11 @@ func assessThroughout(o *subject, r observe.Replica, p past, f *finding) {
 	span := o.History.To.Sub(p.oldest)
 	switch {
 	case len(p.losses) > 0:
-		f.unclear("%s lost scrapes, and when its certificate was renewed is not stored (no %s of its pod): %s", r.Pod, "istio_agent_cert_expiry_seconds", some(texts(p.losses)))
+		f.Unclear("%s lost scrapes, and when its certificate was renewed is not stored (no %s of its pod): %s", r.Pod, "istio_agent_cert_expiry_seconds", some(texts(p.losses)))
 	case span < life:
-		f.unclear("%s has stored %s, and its certificate lives %s (%s): whether it was renewed in that time is not known", r.Pod, span.Round(time.Second), life, source)
+		f.Unclear("%s has stored %s, and its certificate lives %s (%s): whether it was renewed in that time is not known", r.Pod, span.Round(time.Second), life, source)
 	default:
-		f.saw(sourceQuery, r.Pod, "when its certificate was renewed is not stored; in %s, which is longer than one lives (%s, %s), no scrape was lost", span.Round(time.Second), life, source)
+		f.Saw(sourceQuery, r.Pod, "when its certificate was renewed is not stored; in %s, which is longer than one lives (%s, %s), no scrape was lost", span.Round(time.Second), life, source)
 	}
 }
 

@@ -28,7 +28,7 @@ var prometheusSidecarInjected = Check{
 			name := pod.Namespace + "/" + pod.Name
 			s, ok := observe.SidecarOf(pod)
 			if !ok {
-				f.fail("%s has no running container istio-proxy: namespace %s has %s, the pod has %s", name, pod.Namespace, injectionLabels(namespaceLabels(o, pod.Namespace)), injectionLabels(pod.Labels))
+				f.Fail("%s has no running container istio-proxy: namespace %s has %s, the pod has %s", name, pod.Namespace, injectionLabels(namespaceLabels(o, pod.Namespace)), injectionLabels(pod.Labels))
 				continue
 			}
 			kind := "classic sidecar"
@@ -37,18 +37,18 @@ var prometheusSidecarInjected = Check{
 			}
 			switch {
 			case !s.Ready:
-				f.fail("%s: the container istio-proxy (%s) is not ready", name, kind)
+				f.Fail("%s: the container istio-proxy (%s) is not ready", name, kind)
 			case s.Version() == "":
-				f.fail("%s: the container istio-proxy runs %s, which names no version", name, s.Image)
+				f.Fail("%s: the container istio-proxy runs %s, which names no version", name, s.Image)
 			default:
-				f.saw(sourceAPI, name, "%s, ready, %s", kind, s.Image)
+				f.Saw(sourceAPI, name, "%s, ready, %s", kind, s.Image)
 			}
 			if !slices.Contains(images, s.Image) {
 				images = append(images, s.Image)
 			}
 		}
 		if len(images) > 1 {
-			f.fail("the replicas run different proxies: %s", strings.Join(images, ", "))
+			f.Fail("the replicas run different proxies: %s", strings.Join(images, ", "))
 		}
 	},
 }

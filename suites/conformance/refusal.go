@@ -38,7 +38,7 @@ func (r refusal) assessTarget(o *subject, e observe.Expected, f *finding) {
 	name := podName(e)
 	probe, ok := o.probe(r.kind, name, e.Port, e.Path)
 	if !ok || len(probe.Attempts) == 0 {
-		f.unclear("nobody asked %s for its metrics as %s", name, r.who)
+		f.Unclear("nobody asked %s for its metrics as %s", name, r.who)
 		return
 	}
 	refused := 0
@@ -46,12 +46,12 @@ func (r refusal) assessTarget(o *subject, e observe.Expected, f *finding) {
 	for _, a := range probe.Attempts {
 		switch {
 		case a.NotSent:
-			f.unclear("%s could not ask %s: %s", probe.Via, name, a.Error)
+			f.Unclear("%s could not ask %s: %s", probe.Via, name, a.Error)
 		case a.Answered:
-			f.fail("%s answered %s with HTTP %d at %s: it is not refused; %s", name, r.who, a.Code, e.URL, modeOf(o, e))
+			f.Fail("%s answered %s with HTTP %d at %s: it is not refused; %s", name, r.who, a.Code, e.URL, modeOf(o, e))
 			return
 		case !r.client.MatchString(a.Error):
-			f.unclear("%s did not answer %s, but not as one who refuses: %q", name, r.who, a.Error)
+			f.Unclear("%s did not answer %s, but not as one who refuses: %q", name, r.who, a.Error)
 		default:
 			refused++
 			if text := addresses.ReplaceAllString(a.Error, ""); !slices.Contains(seen, text) {
@@ -62,18 +62,18 @@ func (r refusal) assessTarget(o *subject, e observe.Expected, f *finding) {
 	if refused == 0 {
 		return
 	}
-	f.saw(probe.Via, name, "%d of %d requests by %s were refused: %s", refused, len(probe.Attempts), r.who, strings.Join(seen, "; "))
+	f.Saw(probe.Via, name, "%d of %d requests by %s were refused: %s", refused, len(probe.Attempts), r.who, strings.Join(seen, "; "))
 	proxy, ok := o.proxy(name)
 	if !ok {
-		f.unclear("the proxy of %s was not asked why it refused", name)
+		f.Unclear("the proxy of %s was not asked why it refused", name)
 		return
 	}
 	times, says := r.proxy(proxy)
 	if times < refused {
-		f.unclear("%d requests to %s by %s were refused, but its proxy gives the reason for %d only (%s)", refused, name, r.who, max(times, 0), says)
+		f.Unclear("%d requests to %s by %s were refused, but its proxy gives the reason for %d only (%s)", refused, name, r.who, max(times, 0), says)
 		return
 	}
-	f.saw(r.source, name, "%s", says)
+	f.Saw(r.source, name, "%s", says)
 }
 
 // addresses are left out of what clients saw: they differ from one try to the next.
@@ -92,17 +92,17 @@ func assessTwin(o *subject, e observe.Expected, f *finding) {
 		for _, s := range o.upOf(r).of(targets, e, seriesLabels) {
 			for _, p := range s.Points {
 				if p.Value != 1 {
-					f.fail("while %s was probed, the scrape of %s with its certificate failed as well, at %s", podName(e), r.Pod, p.At.Format("15:04:05.000"))
+					f.Fail("while %s was probed, the scrape of %s with its certificate failed as well, at %s", podName(e), r.Pod, p.At.Format("15:04:05.000"))
 					return
 				}
 				good++
 			}
 		}
 		if good == 0 {
-			f.unclear("while %s was probed, %s did not scrape it: the refusal has no twin that succeeded", podName(e), r.Pod)
+			f.Unclear("while %s was probed, %s did not scrape it: the refusal has no twin that succeeded", podName(e), r.Pod)
 			continue
 		}
-		f.saw(sourceQuery, r.Pod, "the twin: %d scrapes of %s with the certificate succeeded beside the probes", good, podName(e))
+		f.Saw(sourceQuery, r.Pod, "the twin: %d scrapes of %s with the certificate succeeded beside the probes", good, podName(e))
 	}
 }
 

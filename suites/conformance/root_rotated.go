@@ -25,7 +25,7 @@ var rootRotated = Check{
 	Assess: func(o *subject, f *finding) {
 		r := o.RootRotation
 		if r == nil {
-			f.unclear("nobody replaced the root of the mesh")
+			f.Unclear("nobody replaced the root of the mesh")
 			return
 		}
 		targets, ok := tlsTargets(o, f, ", so no root is used")
@@ -40,7 +40,7 @@ var rootRotated = Check{
 			return
 		}
 		for _, m := range r.Marks {
-			f.saw(sourceAPI, "the mesh", "%s: %s", m.At.Format(time.TimeOnly), m.Step)
+			f.Saw(sourceAPI, "the mesh", "%s: %s", m.At.Format(time.TimeOnly), m.Step)
 		}
 		for _, replica := range o.Replicas {
 			assessRoots(r, replica, f)
@@ -54,10 +54,10 @@ var rootRotated = Check{
 // stepFailed tells a rotation that was not begun from one that did not get through.
 func stepFailed(r *observe.RootRotation, f *finding) {
 	if len(r.Marks) == 0 {
-		f.unclear("the root of the mesh could not be replaced: %s", r.Error)
+		f.Unclear("the root of the mesh could not be replaced: %s", r.Error)
 		return
 	}
-	f.fail("after the step %s the rotation of the root got stuck: %s", r.Marks[len(r.Marks)-1].Step, r.Error)
+	f.Fail("after the step %s the rotation of the root got stuck: %s", r.Marks[len(r.Marks)-1].Step, r.Error)
 }
 
 // assessRoots: the files of a replica went from the old root by way of both to the
@@ -73,13 +73,13 @@ func assessRoots(r *observe.RootRotation, replica observe.Replica, f *finding) {
 	}
 	switch {
 	case len(seen) == 0:
-		f.unclear("the certificate of %s was not seen during the rotation of the root", replica.Pod)
+		f.Unclear("the certificate of %s was not seen during the rotation of the root", replica.Pod)
 	case !slices.Equal(last.Roots, []string{r.NewRoot}):
-		f.fail("in the end %s trusts %s, it should be the new root alone", replica.Pod, rootsText(r, last))
+		f.Fail("in the end %s trusts %s, it should be the new root alone", replica.Pod, rootsText(r, last))
 	case !last.ChainsTo:
-		f.fail("in the end the certificate of %s, signed by %s, does not chain to the new root", replica.Pod, last.Issuer)
+		f.Fail("in the end the certificate of %s, signed by %s, does not chain to the new root", replica.Pod, last.Issuer)
 	default:
-		f.saw(sourceFiles, replica.Pod, "root-cert.pem held %s; the certificate is now signed by %s", strings.Join(seen, ", then "), last.Issuer)
+		f.Saw(sourceFiles, replica.Pod, "root-cert.pem held %s; the certificate is now signed by %s", strings.Join(seen, ", then "), last.Issuer)
 	}
 }
 
@@ -105,13 +105,13 @@ func assessOldRoot(r *observe.RootRotation, e observe.Expected, f *finding) {
 	before, after, twin := answers(r.Before, e), answers(r.After, e), answers(r.Twin, e)
 	switch {
 	case before.served == 0:
-		f.unclear("before the rotation %s did not serve the certificate that was then kept (%s): that it is refused later shows nothing", podName(e), before)
+		f.Unclear("before the rotation %s did not serve the certificate that was then kept (%s): that it is refused later shows nothing", podName(e), before)
 	case after.served > 0:
-		f.fail("after the rotation %s still served a certificate of the old root (%s): the old root is still trusted", podName(e), after)
+		f.Fail("after the rotation %s still served a certificate of the old root (%s): the old root is still trusted", podName(e), after)
 	case after.refused == 0:
-		f.unclear("nobody showed %s a certificate of the old root after the rotation", podName(e))
+		f.Unclear("nobody showed %s a certificate of the old root after the rotation", podName(e))
 	case twin.served == 0:
-		f.fail("after the rotation %s did not serve a workload of the mesh with its new certificate (%s)", podName(e), twin)
+		f.Fail("after the rotation %s did not serve a workload of the mesh with its new certificate (%s)", podName(e), twin)
 	default:
 		i := slices.IndexFunc(r.Proxies, func(p observe.Proxy) bool { return p.Pod == podName(e) })
 		refusals := int64(0)
@@ -119,10 +119,10 @@ func assessOldRoot(r *observe.RootRotation, e observe.Expected, f *finding) {
 			refusals = r.Proxies[i].After["fail_verify_error"] - r.Proxies[i].Before["fail_verify_error"]
 		}
 		if refusals < int64(after.refused) {
-			f.unclear("%d requests to %s with the old root were refused, but its proxy gives the reason for %d only (ssl.fail_verify_error)", after.refused, podName(e), refusals)
+			f.Unclear("%d requests to %s with the old root were refused, but its proxy gives the reason for %d only (ssl.fail_verify_error)", after.refused, podName(e), refusals)
 			return
 		}
-		f.saw(sourceCounter, podName(e), "a certificate of the old root: %s before, %s after (ssl.fail_verify_error rose by %d); the same workload with its new one: %s", before, after, refusals, twin)
+		f.Saw(sourceCounter, podName(e), "a certificate of the old root: %s before, %s after (ssl.fail_verify_error rose by %d); the same workload with its new one: %s", before, after, refusals, twin)
 	}
 }
 

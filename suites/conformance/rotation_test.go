@@ -67,10 +67,11 @@ func TestHowTornARenewalIsIsMeasured(t *testing.T) {
 	o.Watch.Certs[0].Written = map[string]time.Time{key: o.At, chain: o.At.Add(8 * time.Millisecond), "/etc/prom-certs/root-cert.pem": o.At.Add(-time.Hour)}
 	o.Watch.From, o.Watch.To = o.At, o.At.Add(12*time.Second)
 	assessWrites(&subject{Observation: o}, o.Replicas[0], &f)
-	require.Len(t, f.evidence, 1)
-	assert.Contains(t, f.evidence[0].Text, "within 8ms of each other, 1 times")
-	assert.Contains(t, f.evidence[0].Text, "at 0.001 of all moments")
-	assert.Empty(t, f.failures)
+	found := f.Conclude(reports.Check{})
+	assert.Equal(t, reports.Pass, found.Verdict, found.Reason)
+	require.Len(t, found.Evidence, 1)
+	assert.Contains(t, found.Evidence[0].Text, "within 8ms of each other, 1 times")
+	assert.Contains(t, found.Evidence[0].Text, "at 0.001 of all moments")
 }
 
 func TestTargetCertificateRotated(t *testing.T) {

@@ -26,13 +26,13 @@ var rotationWithoutCAFile = Check{
 		v := o.WithoutCA
 		switch {
 		case fares == crashes:
-			f.skip("Prometheus %s is known to crash at the first rotation without caFile (prometheus/common#792): it is not tried; give every monitor its caFile", versionOf(o.Observation))
+			f.Skip("Prometheus %s is known to crash at the first rotation without caFile (prometheus/common#792): it is not tried; give every monitor its caFile", versionOf(o.Observation))
 			return
 		case o.Watch == nil || v == nil:
-			f.unclear("nobody watched a monitor without caFile: on a cluster that is not the suite's own none is added")
+			f.Unclear("nobody watched a monitor without caFile: on a cluster that is not the suite's own none is added")
 			return
 		case v.Error != "":
-			f.unclear("the monitor without caFile was not scraped: %s", v.Error)
+			f.Unclear("the monitor without caFile was not scraped: %s", v.Error)
 			return
 		}
 		wantReplicas(o, f)
@@ -108,7 +108,7 @@ func versionOf(o observe.Observation) string {
 func assessWithoutCA(o *subject, r observe.Replica, fares faring, f *finding) {
 	renewed := renewals(o.Watch, r.Pod, o.WithoutCA.Since)
 	if len(renewed) == 0 {
-		f.unclear("the certificate of %s was not renewed while there was a monitor without caFile", r.Pod)
+		f.Unclear("the certificate of %s was not renewed while there was a monitor without caFile", r.Pod)
 		return
 	}
 	good, bad := 0, 0
@@ -135,22 +135,22 @@ func assessWithoutCA(o *subject, r observe.Replica, fares faring, f *finding) {
 	is := unknown
 	switch {
 	case good+bad == 0:
-		f.unclear("%s stored no sample of the monitor without caFile after its certificate was renewed", r.Pod)
+		f.Unclear("%s stored no sample of the monitor without caFile after its certificate was renewed", r.Pod)
 		return
 	case bad == 0:
 		is = rotates
 	case good == 0:
 		is = breaks
 	}
-	f.saw(sourceQuery, r.Pod, "without caFile, after %d renewals: %d scrapes were good, %d failed", len(renewed), good, bad)
+	f.Saw(sourceQuery, r.Pod, "without caFile, after %d renewals: %d scrapes were good, %d failed", len(renewed), good, bad)
 	switch {
 	case is == fares:
 	case fares == unknown:
-		f.unclear("of Prometheus %s it is not known how a monitor without caFile fares; here it %s", r.Version, is)
+		f.Unclear("of Prometheus %s it is not known how a monitor without caFile fares; here it %s", r.Version, is)
 	case is == unknown:
-		f.fail("of the scrapes of %s without caFile %d failed after a renewal and %d did not, the first at %s: Prometheus %s is known as one where such a monitor %s", r.Pod, bad, good, firstBad.Format(clock), r.Version, fares)
+		f.Fail("of the scrapes of %s without caFile %d failed after a renewal and %d did not, the first at %s: Prometheus %s is known as one where such a monitor %s", r.Pod, bad, good, firstBad.Format(clock), r.Version, fares)
 	default:
-		f.fail("at %s a monitor without caFile %s at a renewal; Prometheus %s is known as one where it %s", r.Pod, is, r.Version, fares)
+		f.Fail("at %s a monitor without caFile %s at a renewal; Prometheus %s is known as one where it %s", r.Pod, is, r.Version, fares)
 	}
 }
 

@@ -22,7 +22,7 @@ var scraperCertificateRotated = Check{
 	Reads:   reads("the up samples ", "the access log "),
 	Assess: func(o *subject, f *finding) {
 		if o.Watch == nil {
-			f.unclear("nobody watched: a rotation takes time, one look does not show it")
+			f.Unclear("nobody watched: a rotation takes time, one look does not show it")
 			return
 		}
 		targets, ok := tlsTargets(o, f, ", so no certificate is used")
@@ -42,17 +42,17 @@ var scraperCertificateRotated = Check{
 func assessRenewals(o *subject, r observe.Replica, targets []observe.Expected, f *finding) {
 	own := sightingsOf(o.Watch.Certs, r.Pod)
 	if len(own) == 0 {
-		f.fail("the certificate of %s was not seen during the watch, which ended: %s", r.Pod, o.Watch.Ended)
+		f.Fail("the certificate of %s was not seen during the watch, which ended: %s", r.Pod, o.Watch.Ended)
 		return
 	}
 	first, last := own[0].Certificate, own[len(own)-1].Certificate
 	if renewals := len(own) - 1; renewals < observe.Rotations {
-		f.fail("the certificate of %s was renewed %d times in %s, %d were awaited: its file still has serial %s, valid to %s; the watch ended: %s",
+		f.Fail("the certificate of %s was renewed %d times in %s, %d were awaited: its file still has serial %s, valid to %s; the watch ended: %s",
 			r.Pod, renewals, o.Watch.To.Sub(o.Watch.From).Round(time.Second), observe.Rotations, last.Serial, last.NotAfter.Format(time.DateTime), o.Watch.Ended)
 		return
 	}
 	if !o.Watch.To.After(first.NotAfter) {
-		f.fail("the watch of %s ended before the first certificate did (%s): that the old one is no longer needed is not shown", r.Pod, first.NotAfter.Format(time.TimeOnly))
+		f.Fail("the watch of %s ended before the first certificate did (%s): that the old one is no longer needed is not shown", r.Pod, first.NotAfter.Format(time.TimeOnly))
 		return
 	}
 	for i, s := range own {
@@ -62,10 +62,10 @@ func assessRenewals(o *subject, r observe.Replica, targets []observe.Expected, f
 		case slices.ContainsFunc(rest, func(x observe.Sighting) bool { return serial(x.Certificate.Serial) == serial(s.Proxy) }):
 			text = "as in the proxy" // or the next one, if that came between the two looks
 		default:
-			f.fail("at %s the file of %s had serial %s and its proxy used %s: the sidecar does not write what it is issued", s.At.Format(time.TimeOnly), r.Pod, s.Certificate.Serial, s.Proxy)
+			f.Fail("at %s the file of %s had serial %s and its proxy used %s: the sidecar does not write what it is issued", s.At.Format(time.TimeOnly), r.Pod, s.Certificate.Serial, s.Proxy)
 			continue
 		}
-		f.saw(sourceFiles, r.Pod, "at %s serial %s, valid from %s to %s; %s", s.At.Format(time.TimeOnly), s.Certificate.Serial,
+		f.Saw(sourceFiles, r.Pod, "at %s serial %s, valid from %s to %s; %s", s.At.Format(time.TimeOnly), s.Certificate.Serial,
 			s.Certificate.NotBefore.Format(time.TimeOnly), s.Certificate.NotAfter.Format(time.TimeOnly), text)
 	}
 	for _, e := range targets {
@@ -78,7 +78,7 @@ func assessRenewals(o *subject, r observe.Replica, targets []observe.Expected, f
 func assessSerials(o *subject, r observe.Replica, e observe.Expected, own []observe.Sighting, f *finding) {
 	i := slices.IndexFunc(o.Watch.Seen, func(p observe.ProxyTraffic) bool { return p.Pod == podName(e) })
 	if i < 0 {
-		f.unclear("what the proxy of %s saw during the watch was not read", podName(e))
+		f.Unclear("what the proxy of %s saw during the watch was not read", podName(e))
 		return
 	}
 	requests := o.Watch.Seen[i].Requests
@@ -90,7 +90,7 @@ func assessSerials(o *subject, r observe.Replica, e observe.Expected, own []obse
 		}
 	}
 	if len(seen) == 0 {
-		f.fail("the proxy of %s saw none of the certificates that %s had during the watch: it logged %d requests, none with one of them", podName(e), r.Pod, len(requests))
+		f.Fail("the proxy of %s saw none of the certificates that %s had during the watch: it logged %d requests, none with one of them", podName(e), r.Pod, len(requests))
 		return
 	}
 	long := 2 * replicaInterval(o, r.Pod)
@@ -99,10 +99,10 @@ func assessSerials(o *subject, r observe.Replica, e observe.Expected, own []obse
 			continue // it had its time before the watch began: no scrape need have used it since
 		}
 		if !slices.Contains(seen, serial(s.Certificate.Serial)) {
-			f.fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what its sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), podName(e))
+			f.Fail("%s had the certificate with serial %s from %s on, but the proxy of %s never saw it: Prometheus does not use what its sidecar writes", r.Pod, s.Certificate.Serial, s.At.Format(time.TimeOnly), podName(e))
 		}
 	}
-	f.saw(sourceLog, podName(e), "%s came with serials %s", r.Pod, strings.Join(seen, ", "))
+	f.Saw(sourceLog, podName(e), "%s came with serials %s", r.Pod, strings.Join(seen, ", "))
 }
 
 // assessWrites measures how torn a renewal is: the sidecar renames the key, the
@@ -135,7 +135,7 @@ func assessWrites(o *subject, r observe.Replica, f *finding) {
 		return
 	}
 	whole := o.Watch.To.Sub(o.Watch.From)
-	f.saw(sourceFiles, r.Pod, "key and chain were written within %s of each other, %d times (the clock of the file system ticks every %s): at %.2g of all moments, at most, a scrape could have read a pair that does not fit",
+	f.Saw(sourceFiles, r.Pod, "key and chain were written within %s of each other, %d times (the clock of the file system ticks every %s): at %.2g of all moments, at most, a scrape could have read a pair that does not fit",
 		(torn / time.Duration(renewals)).Round(time.Microsecond), renewals, fileClock, (torn+time.Duration(renewals)*fileClock).Seconds()/whole.Seconds())
 }
 

@@ -22,7 +22,7 @@ func watchSpan(w *observe.Watch) span { return span{"the watch", w.From, w.To, w
 func assessScrapes(o *subject, r observe.Replica, targets []observe.Expected, s span, f *finding) {
 	i := slices.IndexFunc(s.up, func(u observe.ReplicaUp) bool { return u.Pod == r.Pod })
 	if i < 0 {
-		f.unclear("what %s stored during %s was not read", r.Pod, s.what)
+		f.Unclear("what %s stored during %s was not read", r.Pod, s.what)
 		return
 	}
 	index := o.targetsOf(r)
@@ -38,11 +38,11 @@ func assessScrapes(o *subject, r observe.Replica, targets []observe.Expected, s 
 
 func assessPoints(replica string, e observe.Expected, s span, points []observe.Point, interval time.Duration, f *finding) {
 	if interval <= 0 {
-		f.unclear("%s does not say how often it has to scrape %s", replica, podName(e))
+		f.Unclear("%s does not say how often it has to scrape %s", replica, podName(e))
 		return
 	}
 	if len(points) == 0 {
-		f.fail("%s stored no sample of %s during %s", replica, podName(e), s.what)
+		f.Fail("%s stored no sample of %s during %s", replica, podName(e), s.what)
 		return
 	}
 	slices.SortFunc(points, func(a, b observe.Point) int { return a.At.Compare(b.At) })
@@ -56,18 +56,18 @@ func assessPoints(replica string, e observe.Expected, s span, points []observe.P
 		gap := p.At.Sub(previous)
 		largest = max(largest, gap)
 		if gap > limit {
-			f.fail("%s did not scrape %s for %s before %s, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), p.At.Format(clock), interval)
+			f.Fail("%s did not scrape %s for %s before %s, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), p.At.Format(clock), interval)
 		}
 		previous = p.At
 	}
 	if len(missed) > 0 {
-		f.fail("%d of %d scrapes of %s by %s failed: %s", len(missed), len(points), podName(e), replica, strings.Join(missed, ", "))
+		f.Fail("%d of %d scrapes of %s by %s failed: %s", len(missed), len(points), podName(e), replica, strings.Join(missed, ", "))
 		return
 	}
 	if gap := s.to.Sub(previous); gap > limit {
-		f.fail("%s did not scrape %s for the last %s of %s, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), s.what, interval)
+		f.Fail("%s did not scrape %s for the last %s of %s, its interval is %s", replica, podName(e), gap.Round(time.Millisecond), s.what, interval)
 	}
-	f.saw(sourceQuery, replica, "%d scrapes of %s in %s, each up, largest gap %s at an interval of %s", len(points), podName(e),
+	f.Saw(sourceQuery, replica, "%d scrapes of %s in %s, each up, largest gap %s at an interval of %s", len(points), podName(e),
 		s.to.Sub(s.from).Round(time.Second), largest.Round(time.Millisecond), interval)
 }
 

@@ -48,7 +48,7 @@ func NewSession(r *run.Run) (*Session, error) {
 		}
 		r.Total++
 		if !slices.ContainsFunc(r.Report.Profiles, func(x reports.Profile) bool { return x.Name == p.Profile }) {
-			r.Report.Profiles = append(r.Report.Profiles, reports.Profile{Name: p.Profile, Required: required(p.Profile)})
+			r.Report.Profiles = append(r.Report.Profiles, reports.Profile{Name: p.Profile, Required: required(*r.Report, p.Profile)})
 		}
 	}
 	s.planned = planned

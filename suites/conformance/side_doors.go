@@ -40,25 +40,25 @@ func assessDoors(o *subject, f *finding, open func(d door, probe observe.Probe, 
 	wantReplicas(o, f)
 	for _, e := range expected {
 		if e.Pod != "" && targetPod(o, e) == nil {
-			f.unclear("the pod %s was not seen, so it is open which ports it has", podName(e))
+			f.Unclear("the pod %s was not seen, so it is open which ports it has", podName(e))
 		}
 	}
 	for _, d := range doors(o, expected) {
 		probe, ok := o.probe(observe.SideDoor, d.pod, d.port, "")
 		if !ok || len(probe.Attempts) == 0 {
-			f.unclear("nobody tried port %s of %s", d.port, d.pod)
+			f.Unclear("nobody tried port %s of %s", d.port, d.pod)
 			continue
 		}
 		for _, a := range probe.Attempts {
 			switch {
 			case a.NotSent:
-				f.unclear("%s could not try port %s of %s: %s", probe.Via, d.port, d.pod, a.Error)
+				f.Unclear("%s could not try port %s of %s: %s", probe.Via, d.port, d.pod, a.Error)
 			case a.Answered && a.Code/100 == 2:
 				open(d, probe, a)
 			case a.Answered:
-				f.saw(probe.Via, d.pod, "port %s (%s) answers plain HTTP with %d", d.port, d.what, a.Code)
+				f.Saw(probe.Via, d.pod, "port %s (%s) answers plain HTTP with %d", d.port, d.what, a.Code)
 			default:
-				f.saw(probe.Via, d.pod, "port %s (%s) is closed: %s", d.port, d.what, strings.TrimSpace(addresses.ReplaceAllString(a.Error, "")))
+				f.Saw(probe.Via, d.pod, "port %s (%s) is closed: %s", d.port, d.what, strings.TrimSpace(addresses.ReplaceAllString(a.Error, "")))
 			}
 		}
 	}

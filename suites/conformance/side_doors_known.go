@@ -17,7 +17,7 @@ var sideDoorsKnown = Check{
 	Reads:   reads("targets by way of the API server"),
 	Assess: func(o *subject, f *finding) {
 		assessDoors(o, f, func(d door, probe observe.Probe, a observe.Attempt) {
-			f.saw(probe.Via, d.pod, "port %s (%s) serves at least %d bytes by plain HTTP, without mTLS, at %s", d.port, d.what, a.Bytes, probe.Path)
+			f.Saw(probe.Via, d.pod, "port %s (%s) serves at least %d bytes by plain HTTP, without mTLS, at %s", d.port, d.what, a.Bytes, probe.Path)
 		})
 	},
 }

@@ -16,7 +16,7 @@ var strictSideDoors = Check{
 	Reads:    reads("targets by way of the API server"),
 	Assess: func(o *subject, f *finding) {
 		assessDoors(o, f, func(d door, probe observe.Probe, a observe.Attempt) {
-			f.fail("port %s of %s (%s) serves at least %d bytes by plain HTTP, without mTLS, at %s", d.port, d.pod, d.what, a.Bytes, probe.Path)
+			f.Fail("port %s of %s (%s) serves at least %d bytes by plain HTTP, without mTLS, at %s", d.port, d.pod, d.what, a.Bytes, probe.Path)
 		})
 	},
 }

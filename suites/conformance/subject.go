@@ -116,10 +116,10 @@ func (o *subject) expect() ([]observe.Expected, []observe.Open) {
 func expect(o *subject, f *finding) ([]observe.Expected, []observe.Open) {
 	expected, open := o.expect()
 	for _, u := range open {
-		f.unclear("not every target can be worked out: %s", u.Reason)
+		f.Unclear("not every target can be worked out: %s", u.Reason)
 	}
 	if len(expected) == 0 && len(open) == 0 {
-		f.unclear("no target is expected: no monitor that the Prometheus selects selects anything that runs")
+		f.Unclear("no target is expected: no monitor that the Prometheus selects selects anything that runs")
 	}
 	return expected, open
 }
@@ -148,7 +148,7 @@ func wantReplicas(o *subject, f *finding) {
 
 func wantPods(o *subject, have int, f *finding) {
 	if o.Prometheus == nil {
-		f.unclear("the Prometheus under test was not seen")
+		f.Unclear("the Prometheus under test was not seen")
 		return
 	}
 	want := 1
@@ -159,9 +159,9 @@ func wantPods(o *subject, have int, f *finding) {
 	}
 	switch {
 	case have != want:
-		f.fail("%d replicas of Prometheus run, %d are asked for%s", have, want, setWarnings(o))
+		f.Fail("%d replicas of Prometheus run, %d are asked for%s", have, want, setWarnings(o))
 	case want == 0:
-		f.unclear("Prometheus %s/%s has spec.replicas 0: nothing is asked to run", o.Prometheus.Namespace, o.Prometheus.Name)
+		f.Unclear("Prometheus %s/%s has spec.replicas 0: nothing is asked to run", o.Prometheus.Namespace, o.Prometheus.Name)
 	}
 }
 
@@ -220,7 +220,7 @@ func tlsTargets(o *subject, f *finding, so string) (targets []observe.Expected, 
 	}
 	wantReplicas(o, f)
 	if targets = overTLS(expected); len(targets) == 0 {
-		f.unclear("no target is expected to be scraped over TLS%s", so)
+		f.Unclear("no target is expected to be scraped over TLS%s", so)
 	}
 	return targets, true
 }

@@ -25,23 +25,23 @@ type survival struct {
 func (s survival) assess(o *subject, f *finding) {
 	i := slices.IndexFunc(o.Episodes, func(e observe.Episode) bool { return e.Disruption == s.disruption })
 	if i < 0 {
-		f.unclear("nobody tried: the %s was not brought about", s.disruption)
+		f.Unclear("nobody tried: the %s was not brought about", s.disruption)
 		return
 	}
 	e := o.Episodes[i]
 	if e.Error != "" {
-		f.unclear("the %s could not be brought about or undone: %s", s.disruption, e.Error)
+		f.Unclear("the %s could not be brought about or undone: %s", s.disruption, e.Error)
 		return
 	}
 	if markOf(e, disrupt.Begins).IsZero() {
-		f.unclear("when the %s began was not noted, so what it excuses is open", s.disruption)
+		f.Unclear("when the %s began was not noted, so what it excuses is open", s.disruption)
 		return
 	}
 	var steps []string
 	for _, m := range e.Marks {
 		steps = append(steps, m.Step+" at "+m.At.Format(clock))
 	}
-	f.saw("the disruption", s.disruption, "%s: %s. Bound: %s", e.Title, strings.Join(steps, ", "), s.bound)
+	f.Saw("the disruption", s.disruption, "%s: %s. Bound: %s", e.Title, strings.Join(steps, ", "), s.bound)
 	for _, p := range e.Pods {
 		if !p.Before || !p.After || isReplica(o, p.Name) {
 			continue
@@ -52,18 +52,18 @@ func (s survival) assess(o *subject, f *finding) {
 	}
 	s.assessChanged(o, e, f)
 	if !slices.ContainsFunc(e.Pods, func(p observe.EpisodePod) bool { return !isReplica(o, p.Name) }) {
-		f.unclear("no target was there to be scraped during the %s", s.disruption)
+		f.Unclear("no target was there to be scraped during the %s", s.disruption)
 	}
 	if len(o.Replicas) == 0 {
-		f.unclear("no replica of Prometheus was seen")
+		f.Unclear("no replica of Prometheus was seen")
 	}
 	for _, r := range o.Replicas {
 		if !slices.ContainsFunc(e.Up, func(u observe.ReplicaUp) bool { return u.Pod == r.Pod }) {
-			f.unclear("what %s stored during the %s was not read", r.Pod, s.disruption)
+			f.Unclear("what %s stored during the %s was not read", r.Pod, s.disruption)
 		}
 	}
 	if !e.Recovered {
-		f.fail("after the %s the scrapes did not come back: %s", s.disruption, e.Settled)
+		f.Fail("after the %s the scrapes did not come back: %s", s.disruption, e.Settled)
 	}
 }
 
@@ -91,10 +91,10 @@ func (s survival) assessSeries(o *subject, e observe.Episode, u observe.ReplicaU
 		previous = p.At
 	}
 	if len(missed) > 0 {
-		f.fail("during the %s, %s missed scrapes of %s: %s", s.disruption, u.Pod, pod, strings.Join(missed, ", "))
+		f.Fail("during the %s, %s missed scrapes of %s: %s", s.disruption, u.Pod, pod, strings.Join(missed, ", "))
 		return
 	}
-	f.saw(sourceQuery, u.Pod, "%d scrapes of %s in %s, %d excused by the bound, largest other gap %s at an interval of %s",
+	f.Saw(sourceQuery, u.Pod, "%d scrapes of %s in %s, %d excused by the bound, largest other gap %s at an interval of %s",
 		len(points), pod, e.To.Sub(e.From).Round(time.Second), excused, largest.Round(time.Millisecond), interval)
 }
 
@@ -118,12 +118,12 @@ func (s survival) assessChanged(o *subject, e observe.Episode, f *finding) {
 				}
 			}
 			if len(missed) > 0 {
-				f.fail("during the %s, %s missed scrapes of %s: %s", s.disruption, u.Pod, p.Name, strings.Join(missed, ", "))
+				f.Fail("during the %s, %s missed scrapes of %s: %s", s.disruption, u.Pod, p.Name, strings.Join(missed, ", "))
 			}
 			if good == 0 && p.After {
-				f.fail("after the %s, %s scraped the new target %s not once", s.disruption, u.Pod, p.Name)
+				f.Fail("after the %s, %s scraped the new target %s not once", s.disruption, u.Pod, p.Name)
 			}
-			f.saw(sourceQuery, u.Pod, "%d of %d scrapes of %s succeeded", good, len(points), p.Name)
+			f.Saw(sourceQuery, u.Pod, "%d of %d scrapes of %s succeeded", good, len(points), p.Name)
 		}
 	}
 }

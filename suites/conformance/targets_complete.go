@@ -36,9 +36,9 @@ var targetsComplete = Check{
 }
 
 func assessSet(o *subject, r observe.Replica, want []string, open []observe.Open, f *finding) {
-	before := len(f.failures)
+	before := f.Failures()
 	if r.Metrics.ReloadSuccessful == 0 && !unread(o, "the own metrics of "+r.Pod) {
-		f.fail("%s could not load its configuration (prometheus_config_last_reload_successful is 0): it goes on with an older one, whatever the monitors say now", r.Pod)
+		f.Fail("%s could not load its configuration (prometheus_config_last_reload_successful is 0): it goes on with an older one, whatever the monitors say now", r.Pod)
 	}
 	var have []string
 	for _, t := range r.Targets {
@@ -47,13 +47,13 @@ func assessSet(o *subject, r observe.Replica, want []string, open []observe.Open
 		}
 	}
 	for _, w := range without(want, have) {
-		f.fail("%s lacks the target %s%s", r.Pod, w, poolHint(r, w))
+		f.Fail("%s lacks the target %s%s", r.Pod, w, poolHint(r, w))
 	}
 	for _, h := range without(have, want) {
-		f.fail("%s has the target %s, which nothing asks for", r.Pod, h)
+		f.Fail("%s has the target %s, which nothing asks for", r.Pod, h)
 	}
-	if len(f.failures) == before {
-		f.saw(sourceTargets, r.Pod, "%d targets, exactly those expected: %s", len(have), some(have))
+	if f.Failures() == before {
+		f.Saw(sourceTargets, r.Pod, "%d targets, exactly those expected: %s", len(have), some(have))
 	}
 }
 

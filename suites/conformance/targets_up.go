@@ -28,7 +28,7 @@ var targetsUp = Check{
 			index := o.targetsOf(r)
 			for _, e := range o.of(r, expected) {
 				if len(index.find(e)) == 0 {
-					f.fail("%s does not scrape %s at all%s", r.Pod, e.URL, poolHint(r, e.Pool+" "))
+					f.Fail("%s does not scrape %s at all%s", r.Pod, e.URL, poolHint(r, e.Pool+" "))
 				}
 				for _, t := range index.find(e) {
 					assessUp(o, r, t, f)
@@ -43,14 +43,14 @@ func assessUp(o *subject, r observe.Replica, t observe.Target, f *finding) {
 	age := o.At.Sub(t.LastScrape)
 	switch {
 	case t.Health != "up" || t.LastError != "":
-		f.fail("%s: %s is %s: %s", r.Pod, t.URL, t.Health, t.LastError)
+		f.Fail("%s: %s is %s: %s", r.Pod, t.URL, t.Health, t.LastError)
 	case t.LastScrape.Before(o.Since):
-		f.fail("%s: %s was last scraped at %s, before this run began to look at %s", r.Pod, t.URL, t.LastScrape.Format(time.TimeOnly), o.Since.Format(time.TimeOnly))
+		f.Fail("%s: %s was last scraped at %s, before this run began to look at %s", r.Pod, t.URL, t.LastScrape.Format(time.TimeOnly), o.Since.Format(time.TimeOnly))
 	case t.LastScrape.IsZero() || t.Interval <= 0:
-		f.unclear("%s does not say when it last scraped %s, or how often it has to", r.Pod, t.URL)
+		f.Unclear("%s does not say when it last scraped %s, or how often it has to", r.Pod, t.URL)
 	case age > 2*time.Duration(t.Interval):
-		f.fail("%s: %s was last scraped %s before it was looked at, its interval is %s", r.Pod, t.URL, age.Round(time.Millisecond), time.Duration(t.Interval))
+		f.Fail("%s: %s was last scraped %s before it was looked at, its interval is %s", r.Pod, t.URL, age.Round(time.Millisecond), time.Duration(t.Interval))
 	default:
-		f.saw(sourceTargets, r.Pod, "%s is up, last scraped at %s", t.URL, t.LastScrape.Format(time.TimeOnly))
+		f.Saw(sourceTargets, r.Pod, "%s is up, last scraped at %s", t.URL, t.LastScrape.Format(time.TimeOnly))
 	}
 }

@@ -38,10 +38,10 @@ var trafficNotIntercepted = Check{
 			proxy, ok := observe.SidecarOf(pod)
 			switch {
 			case pod == nil:
-				f.unclear("the pod of %s was not seen", r.Pod)
+				f.Unclear("the pod of %s was not seen", r.Pod)
 				continue
 			case !ok:
-				f.unclear("%s has no proxy, so there is nothing that could intercept", r.Pod)
+				f.Unclear("%s has no proxy, so there is nothing that could intercept", r.Pod)
 				continue
 			}
 			assessInbound(o, r, pod, f)
@@ -61,7 +61,7 @@ func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, e
 	for _, s := range r.Sockets {
 		byRemote[s.Remote] = append(byRemote[s.Remote], s)
 		if _, port, _ := net.SplitHostPort(s.Local); port == "15001" {
-			f.fail("%s: the connection from %s arrived at port 15001: its outbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, outboundAnnotation))
+			f.Fail("%s: the connection from %s arrived at port 15001: its outbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, outboundAnnotation))
 			return
 		}
 	}
@@ -69,7 +69,7 @@ func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, e
 	for address := range addresses {
 		for _, s := range byRemote[address] {
 			if int64(s.UID) == proxy.UID {
-				f.fail("%s: the connection to the target %s belongs to its proxy (user %d), not to Prometheus%s", r.Pod, address, s.UID, wish(pod, outboundAnnotation))
+				f.Fail("%s: the connection to the target %s belongs to its proxy (user %d), not to Prometheus%s", r.Pod, address, s.UID, wish(pod, outboundAnnotation))
 				return
 			}
 		}
@@ -78,10 +78,10 @@ func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, e
 		}
 	}
 	if direct == 0 {
-		f.unclear("%s has no open connection to any of its %d targets, so it is open who makes them", r.Pod, len(addresses))
+		f.Unclear("%s has no open connection to any of its %d targets, so it is open who makes them", r.Pod, len(addresses))
 		return
 	}
-	f.saw(sourceSockets, r.Pod, "open connections to %d of %d targets, none of them the proxy's (user %d), none at port 15001%s", direct, len(addresses), proxy.UID, wish(pod, outboundAnnotation))
+	f.Saw(sourceSockets, r.Pod, "open connections to %d of %d targets, none of them the proxy's (user %d), none at port 15001%s", direct, len(addresses), proxy.UID, wish(pod, outboundAnnotation))
 }
 
 // addressesOf are those of the targets, without the replica's own: its agent
@@ -102,7 +102,7 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 	mode := observe.EffectiveMTLS(o.Observation, pod.Namespace, pod.Labels, webPort)
 	for _, u := range o.Unread {
 		if u.What == "the targets of "+r.Pod && mode.Mode == observe.Strict && refusedPlain.MatchString(u.Reason) {
-			f.fail("%s does not answer plain HTTP (%s): its inbound traffic is redirected to its proxy, which is STRICT from %s%s", r.Pod, u.Reason, mode.From, wish(pod, inboundAnnotation))
+			f.Fail("%s does not answer plain HTTP (%s): its inbound traffic is redirected to its proxy, which is STRICT from %s%s", r.Pod, u.Reason, mode.From, wish(pod, inboundAnnotation))
 			return
 		}
 	}
@@ -110,7 +110,7 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 		// A connection from 127.0.0.6 proves nothing: so the proxy hands on what it took
 		// in, and so its agent asks for Prometheus' health in the kubelet's place.
 		if _, port, _ := net.SplitHostPort(s.Local); port == "15006" {
-			f.fail("%s: the connection from %s arrived at port 15006: its inbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, inboundAnnotation))
+			f.Fail("%s: the connection from %s arrived at port 15006: its inbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, inboundAnnotation))
 			return
 		}
 	}
@@ -122,11 +122,11 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 	answered := len(r.Targets) > 0 || r.Version != ""
 	switch {
 	case answered && mode.Mode == observe.Strict:
-		f.saw(sourceTargets, r.Pod, "it answered plain HTTP at port 9090, where its proxy would be STRICT from %s%s", mode.From, wish(pod, inboundAnnotation))
+		f.Saw(sourceTargets, r.Pod, "it answered plain HTTP at port 9090, where its proxy would be STRICT from %s%s", mode.From, wish(pod, inboundAnnotation))
 	case direct:
-		f.saw(sourceSockets, r.Pod, "port 9090 has connections from outside the pod that did not pass the proxy%s", wish(pod, inboundAnnotation))
+		f.Saw(sourceSockets, r.Pod, "port 9090 has connections from outside the pod that did not pass the proxy%s", wish(pod, inboundAnnotation))
 	default:
-		f.unclear("whether %s is reached directly was not seen: the effective mTLS mode of port 9090 is %s, from %s, so that its proxy would let plain HTTP through as well%s", r.Pod, mode.Mode, mode.From, wish(pod, inboundAnnotation))
+		f.Unclear("whether %s is reached directly was not seen: the effective mTLS mode of port 9090 is %s, from %s, so that its proxy would let plain HTTP through as well%s", r.Pod, mode.Mode, mode.From, wish(pod, inboundAnnotation))
 	}
 }
 

@@ -23,13 +23,13 @@ var unmeshedStillScraped = Check{
 			switch {
 			case e.Scheme != "http" || meshed(o, e):
 			case e.Pod != "" && targetPod(o, e) == nil:
-				f.unclear("the pod %s was not seen, so it is open whether it has a sidecar", podName(e))
+				f.Unclear("the pod %s was not seen, so it is open whether it has a sidecar", podName(e))
 			default:
 				plain = append(plain, e)
 			}
 		}
 		if len(plain) == 0 {
-			f.skip("no selected monitor scrapes anything without a sidecar in plain text")
+			f.Skip("no selected monitor scrapes anything without a sidecar in plain text")
 			return
 		}
 		wantReplicas(o, f)
@@ -40,7 +40,7 @@ var unmeshedStillScraped = Check{
 			index := o.targetsOf(r)
 			for _, e := range o.of(r, plain) {
 				if len(index.find(e)) == 0 {
-					f.fail("%s does not scrape %s, which has no sidecar, at all%s", r.Pod, e.URL, poolHint(r, e.Pool+" "))
+					f.Fail("%s does not scrape %s, which has no sidecar, at all%s", r.Pod, e.URL, poolHint(r, e.Pool+" "))
 				}
 				for _, t := range index.find(e) {
 					assessUp(o, r, t, f)

@@ -25,7 +25,7 @@ func judgeFile(observation string) ([]reports.Check, error) {
 
 // required are the checks without which a profile cannot be claimed: the core ones,
 // but for those that most subjects are not meant to hold.
-func required(profile string) []string {
+func required(_ reports.Report, profile string) []string {
 	var ids []string
 	for _, c := range Catalogue() {
 		if c.Profile == profile && c.Level == reports.Core && !c.Optional {

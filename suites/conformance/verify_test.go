@@ -185,11 +185,11 @@ func TestWhatIsSeenLaterChangesNoEarlierResult(t *testing.T) {
 
 func TestEveryProfileRequiresItsCoreChecks(t *testing.T) {
 	for _, p := range Profiles() {
-		assert.NotEmpty(t, required(p), p)
+		assert.NotEmpty(t, required(reports.Report{}, p), p)
 	}
-	assert.Equal(t, []string{"scraper-certificate-rotated", "target-certificate-rotated"}, required(ProfileRotation), "those that any subject must hold")
-	assert.Equal(t, []string{"plaintext-refused", "no-certificate-refused", "foreign-certificate-refused"}, required(ProfileRefusal))
-	assert.Empty(t, required("scrap"))
+	assert.Equal(t, []string{"scraper-certificate-rotated", "target-certificate-rotated"}, required(reports.Report{}, ProfileRotation), "those that any subject must hold")
+	assert.Equal(t, []string{"plaintext-refused", "no-certificate-refused", "foreign-certificate-refused"}, required(reports.Report{}, ProfileRefusal))
+	assert.Empty(t, required(reports.Report{}, "scrap"))
 }
 
 // What a disruption is allowed to cost is no loss at an upgrade; anything else is.

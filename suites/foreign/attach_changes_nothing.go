@@ -7,29 +7,31 @@ import (
 	"strings"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
 // That nothing is changed is not for the guest to say: the API server keeps a log.
 var attachChangesNothing = Check{
 	ID:    "attach-changes-nothing",
 	Title: "By the API server's audit log, a guest has created, changed and deleted nothing",
-	Assess: func(r Record, f *finding) {
+	Assess: func(r Record, f *reports.Assessment) {
 		sent := 0
 		for _, t := range append(slices.Clone(r.Attached), r.Without...) {
 			sent += int(t.Report.APIRequests)
 		}
 		if len(r.Audited) < sent {
-			f.fail("the audit log has %d requests of the guest, and its reports count %d: it does not have them all", len(r.Audited), sent)
+			f.Fail("the audit log has %d requests of the guest, and its reports count %d: it does not have them all", len(r.Audited), sent)
 		}
 		counts := map[string]int{}
 		for _, e := range r.Audited {
 			counts[describe(e)]++
 			if !reads(e) {
-				f.fail("%s was sent at %s, from %s", describe(e), e.RequestReceivedTimestamp.Format("15:04:05"), e.UserAgent)
+				f.Fail("%s was sent at %s, from %s", describe(e), e.RequestReceivedTimestamp.Format("15:04:05"), e.UserAgent)
 			}
 		}
 		for _, what := range slices.Sorted(maps.Keys(counts)) {
-			f.saw(sourceAudit, user, "%d times %s", counts[what], what)
+			f.Saw(sourceAudit, user, "%d times %s", counts[what], what)
 		}
 	},
 }

@@ -12,7 +12,7 @@ import (
 var attachJudgesRight = Check{
 	ID:    "attach-judges-right",
 	Title: "Every Prometheus of a cluster that the suite did not set up gets the right verdict by reading alone",
-	Assess: func(r Record, f *finding) {
+	Assess: func(r Record, f *reports.Assessment) {
 		for _, t := range r.Attached {
 			for _, w := range wanted() {
 				if w.Name == t.Name {
@@ -56,9 +56,9 @@ func wanted() []want {
 }
 
 // compare says where a trial came to something else.
-func (w want) compare(t Trial, f *finding) {
+func (w want) compare(t Trial, f *reports.Assessment) {
 	if t.ExitCode != w.ExitCode {
-		f.fail("%s, %s: the exit code is %d, not %d %s", w.Prometheus, w.Title, t.ExitCode, w.ExitCode, t.Said)
+		f.Fail("%s, %s: the exit code is %d, not %d %s", w.Prometheus, w.Title, t.ExitCode, w.ExitCode, t.Said)
 	}
 	checks := map[string]reports.Check{}
 	for _, c := range t.Report.Checks {
@@ -66,13 +66,13 @@ func (w want) compare(t Trial, f *finding) {
 	}
 	for _, id := range w.Passed {
 		if c := checks[id]; c.Verdict != reports.Pass {
-			f.fail("%s, %s: %s is %q, not passed: %s", w.Prometheus, w.Title, id, c.Verdict, c.Reason)
+			f.Fail("%s, %s: %s is %q, not passed: %s", w.Prometheus, w.Title, id, c.Verdict, c.Reason)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(checks)) {
 		c := checks[id]
 		if red := slices.Contains(w.Red, id); red != (c.Verdict == reports.Fail) {
-			f.fail("%s, %s: %s is %q: %s", w.Prometheus, w.Title, id, c.Verdict, c.Reason)
+			f.Fail("%s, %s: %s is %q: %s", w.Prometheus, w.Title, id, c.Verdict, c.Reason)
 		}
 	}
 	if len(w.Red) > 0 {
@@ -81,8 +81,8 @@ func (w want) compare(t Trial, f *finding) {
 			first = causes[0].Code
 		}
 		if first != w.Cause {
-			f.fail("%s, %s: the first cause of %s is %s, not %s", w.Prometheus, w.Title, w.Red[0], first, w.Cause)
+			f.Fail("%s, %s: the first cause of %s is %s, not %s", w.Prometheus, w.Title, w.Red[0], first, w.Cause)
 		}
 	}
-	f.saw(sourceReport, w.Prometheus, "%s: exit code %d, %d checks, %d requests to the API server", w.Title, t.ExitCode, len(checks), t.Report.APIRequests)
+	f.Saw(sourceReport, w.Prometheus, "%s: exit code %d, %d checks, %d requests to the API server", w.Title, t.ExitCode, len(checks), t.Report.APIRequests)
 }

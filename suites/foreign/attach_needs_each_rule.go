@@ -13,7 +13,7 @@ import (
 var attachNeedsEachRule = Check{
 	ID:    "attach-needs-each-rule",
 	Title: "Without any one rule of its role, a guest's checks that need it are inconclusive and name it, and the others are as before",
-	Assess: func(r Record, f *finding) {
+	Assess: func(r Record, f *reports.Assessment) {
 		if len(r.Attached) == 0 {
 			return
 		}
@@ -28,21 +28,21 @@ var attachNeedsEachRule = Check{
 				switch {
 				case !needed[c.ID] || whole[c.ID].Verdict == reports.Skip:
 					if c.Verdict != whole[c.ID].Verdict {
-						f.fail("without %s, %s is %q and was %q, though it does not need it: %s", t.Without, c.ID, c.Verdict, whole[c.ID].Verdict, c.Reason)
+						f.Fail("without %s, %s is %q and was %q, though it does not need it: %s", t.Without, c.ID, c.Verdict, whole[c.ID].Verdict, c.Reason)
 					}
 				case c.Verdict != reports.Inconclusive || !strings.Contains(c.Reason, "the missing rule: "+t.Without.String()):
-					f.fail("without %s, %s is %q and does not name the rule: %s", t.Without, c.ID, c.Verdict, c.Reason)
+					f.Fail("without %s, %s is %q and does not name the rule: %s", t.Without, c.ID, c.Verdict, c.Reason)
 				default:
 					open++
 				}
 			}
 			if len(t.Report.Checks) == 0 && !told(t) {
-				f.fail("without %s, no check was judged, and what was said does not name the rule: %s", t.Without, t.Said)
+				f.Fail("without %s, no check was judged, and what was said does not name the rule: %s", t.Without, t.Said)
 			}
-			f.saw(sourceReport, t.Without.String(), "exit code %d, %d checks inconclusive", t.ExitCode, open)
+			f.Saw(sourceReport, t.Without.String(), "exit code %d, %d checks inconclusive", t.ExitCode, open)
 		}
 		if n := len(observe.Rules()); len(r.Without) != n {
-			f.fail("%d of %d rules were withheld", len(r.Without), n)
+			f.Fail("%d of %d rules were withheld", len(r.Without), n)
 		}
 	},
 }

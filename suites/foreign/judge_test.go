@@ -76,8 +76,8 @@ func TestWhatIsNotAsItMustBeFails(t *testing.T) {
 	}{
 		"a bad one passes": {attachJudgesRight, func(r *Record) { r.Attached[2] = as(want{Name: "wrong-file"}) }, "the exit code is 0, not 1"},
 		"another cause":    {attachJudgesRight, func(r *Record) { r.Attached[3].Report.Checks[0].Causes[0].Code = "other" }, "the first cause of targets-up is other"},
-		"a false alarm": {attachJudgesRight, func(r *Record) { r.Attached[0].Report.Checks[1].Verdict = reports.Fail }, `monitors-accepted is "fail"`},
-		"a check is gone": {attachJudgesRight, func(r *Record) { r.Attached[1].Report.Checks = r.Attached[1].Report.Checks[1:] }, `prometheus-sidecar-injected is "", not passed`},
+		"a false alarm":    {attachJudgesRight, func(r *Record) { r.Attached[0].Report.Checks[1].Verdict = reports.Fail }, `monitors-accepted is "fail"`},
+		"a check is gone":  {attachJudgesRight, func(r *Record) { r.Attached[1].Report.Checks = r.Attached[1].Report.Checks[1:] }, `prometheus-sidecar-injected is "", not passed`},
 		"a pass without the rule": {attachNeedsEachRule, func(r *Record) {
 			for i := range r.Without[1].Report.Checks {
 				r.Without[1].Report.Checks[i].Verdict = reports.Pass

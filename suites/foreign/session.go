@@ -142,4 +142,3 @@ const (
 	namespace = "observability"
 	role      = "mtls-scrape-certify" // of manifests/certify
 )
-

@@ -219,7 +219,8 @@ func (r *Run) setUp() error {
 	}
 	options := stack.Options{
 		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
-		Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, Variant: stack.Default, Setting: r.suite.Setting,
+		Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, NextPrometheus: r.NextPrometheus,
+		Variant: stack.Default, Setting: r.suite.Setting,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },
 		Progress: r.buildProgress,
 	}

@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,58 +8,52 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
-// Check is one way to upgrade a mesh, as a requirement.
+// Check is one way to upgrade, as a requirement.
 type Check struct {
 	ID    string // stable: added, never renamed
+	Way   string // by what it is asked for
 	Title string // what must hold, as a sentence
 	Level reports.Level
+	// Begins judges, by the first step of a record, that the subject is of the version
+	// which the upgrade is from.
+	Begins func(r Record, f *finding)
 	// Assess judges a record. What it saw goes into the finding.
 	Assess func(r Record, f *finding)
 }
 
 // Catalogue lists every check in the order in which they run.
-func Catalogue() []Check { return []Check{upgradeInPlace, upgradeCanary} }
+func Catalogue() []Check { return []Check{upgradeInPlace, upgradeCanary, upgradePrometheus} }
 
-// Judge applies a check to the record of its upgrade. The verdict is fail if anything
-// was found that must not be, else inconclusive if something was not done or not seen,
-// else pass, which needs evidence.
+// checksOf are the checks of the ways that a user asks for; none if he asks for what
+// there is not.
+func checksOf(ways string) []Check {
+	var checks []Check
+	for _, c := range Catalogue() {
+		if c.Way == ways || ways == bothWays && c.ofMesh() {
+			checks = append(checks, c)
+		}
+	}
+	return checks
+}
+
+// bothWays stands for every way to upgrade the mesh.
+const bothWays = "both"
+
+// ofMesh reports whether it is the mesh that is upgraded.
+func (c Check) ofMesh() bool { return c.ID != upgradePrometheus.ID }
+
+// Judge applies a check to the record of its upgrade, and comes to the verdict as
+// [reports.Assessment.Conclude] does.
 func (c Check) Judge(r Record) reports.Check {
 	var f finding
 	c.Assess(r, &f)
-	result := reports.Check{ID: c.ID, Title: c.Title, Profile: Profile, Level: c.Level, Evidence: f.evidence, Causes: f.causes}
-	switch {
-	case len(f.failures) > 0:
-		result.Verdict, result.Reason = reports.Fail, strings.Join(f.failures, "\n")
-	case len(f.doubts) > 0:
-		result.Verdict, result.Reason = reports.Inconclusive, strings.Join(f.doubts, "\n")
-	case len(f.evidence) == 0:
-		result.Verdict, result.Reason = reports.Inconclusive, "nothing was seen that the check could judge"
-	default:
-		result.Verdict = reports.Pass
-	}
-	return result
+	return f.Conclude(reports.Check{ID: c.ID, Title: c.Title, Profile: Profile, Level: c.Level, Causes: f.causes})
 }
 
 // finding collects what a check finds.
 type finding struct {
-	failures []string
-	doubts   []string
-	evidence []reports.Evidence
-	causes   []reports.Cause
-}
-
-func (f *finding) fail(format string, args ...any) {
-	f.failures = append(f.failures, fmt.Sprintf(format, args...))
-}
-
-// unclear records something that keeps the check from passing, without proof that
-// anything is wrong.
-func (f *finding) unclear(format string, args ...any) {
-	f.doubts = append(f.doubts, fmt.Sprintf(format, args...))
-}
-
-func (f *finding) saw(source, subject, format string, args ...any) {
-	f.evidence = append(f.evidence, reports.Evidence{Source: source, Subject: subject, Text: fmt.Sprintf(format, args...)})
+	reports.Assessment
+	causes []reports.Cause
 }
 
 // Sources of evidence.
@@ -68,6 +61,7 @@ const (
 	sourceSteps   = "the steps of the upgrade"
 	sourceScrapes = "Prometheus, /api/v1/query, raw samples of up"
 	sourceAPI     = "Kubernetes API"
+	sourceOwn     = "Prometheus, /metrics"
 )
 
 // steps judges each step by itself: it was carried out, and the subject was in order
@@ -78,12 +72,12 @@ func (f *finding) steps(r Record) {
 		done[s.Name] = true
 		e := s.episode()
 		if e.Error != "" {
-			f.fail("the step %s could not be carried out: %s", s.Name, e.Error)
+			f.Fail("the step %s could not be carried out: %s", s.Name, e.Error)
 		}
 		for _, c := range s.bad() {
-			add := f.unclear
+			add := f.Unclear
 			if c.Verdict == reports.Fail {
-				add = f.fail
+				add = f.Fail
 			}
 			add("%s: %s: %s", when(s), c.ID, c.Reason)
 			f.explain(c.Causes)
@@ -91,12 +85,12 @@ func (f *finding) steps(r Record) {
 		if e.Error != "" || len(s.bad()) > 0 {
 			continue
 		}
-		f.saw(sourceSteps, s.String(), "%s; then %s held; scrapes from %s to %s: %s",
+		f.Saw(sourceSteps, s.String(), "%s; then %s held; scrapes from %s to %s: %s",
 			e.Title, ids(s.Checks), e.From.Format(time.TimeOnly), e.To.Format(time.TimeOnly), scrapesText(s))
 	}
 	for _, n := range r.Planned {
 		if !done[n] {
-			f.unclear("the step %s was not tried", n)
+			f.Unclear("the step %s was not tried", n)
 		}
 	}
 }
@@ -160,10 +154,10 @@ func (f *finding) pairs(r Record, stages ...Stage) {
 		}
 		for _, p := range r.allPairs() {
 			if seen[p] == 0 {
-				f.unclear("on the way %s no scrape was seen where a Prometheus with the proxy %s scrapes a target with the proxy %s", stage, p.prometheus, p.target)
+				f.Unclear("on the way %s no scrape was seen where a Prometheus with the proxy %s scrapes a target with the proxy %s", stage, p.prometheus, p.target)
 				continue
 			}
-			f.saw(sourceScrapes, "the way "+string(stage), "%s: %d scrapes succeeded", p, seen[p])
+			f.Saw(sourceScrapes, "the way "+string(stage), "%s: %d scrapes succeeded", p, seen[p])
 		}
 	}
 }
@@ -176,10 +170,10 @@ func (f *finding) arrives(r Record, stage Stage, version string) {
 		return
 	}
 	if old := others(last.Observation, version); len(old) > 0 {
-		f.fail("at the end of the way %s, not every proxy is of Istio %s: %s", stage, version, listed(old))
+		f.Fail("at the end of the way %s, not every proxy is of Istio %s: %s", stage, version, listed(old))
 		return
 	}
-	f.saw(sourceAPI, "the way "+string(stage), "in the end every proxy of Prometheus and of its targets is of Istio %s", version)
+	f.Saw(sourceAPI, "the way "+string(stage), "in the end every proxy of Prometheus and of its targets is of Istio %s", version)
 }
 
 // alone requires that at the end of a stage there is no control plane but of one version.
@@ -190,24 +184,33 @@ func (f *finding) alone(r Record, stage Stage, version string) {
 	}
 	planes := last.Observation.Mesh.ControlPlanes
 	if len(planes) == 0 {
-		f.unclear("at the end of the way %s no control plane was seen", stage)
+		f.Unclear("at the end of the way %s no control plane was seen", stage)
 	}
 	for _, c := range planes {
 		if c.Version != version {
-			f.fail("at the end of the way %s, the control plane %s is of Istio %s, not of %s", stage, c.Name, c.Version, version)
+			f.Fail("at the end of the way %s, the control plane %s is of Istio %s, not of %s", stage, c.Name, c.Version, version)
 			continue
 		}
-		f.saw(sourceAPI, c.Name, "in the end of the way %s the control plane is of Istio %s", stage, c.Version)
+		f.Saw(sourceAPI, c.Name, "in the end of the way %s the control plane is of Istio %s", stage, c.Version)
 	}
 }
 
-// begins reports whether the mesh was of the older version before anything was changed.
+// begins reports whether the subject was of the older version before anything was
+// changed.
 func (r Record) begins() bool {
+	c, err := checkOf(r)
+	if err != nil {
+		return false
+	}
 	var f finding
-	before := Record{From: r.From, To: r.To, Planned: r.Planned[:1], Steps: r.Steps[:1]}
-	f.arrives(before, Before, r.From)
-	f.alone(before, Before, r.From)
-	return len(f.failures) == 0
+	c.Begins(Record{Check: r.Check, From: r.From, To: r.To, Planned: r.Planned[:1], Steps: r.Steps[:1]}, &f)
+	return f.Failures() == 0
+}
+
+// meshBegins requires a mesh that is of one version alone.
+func meshBegins(r Record, f *finding) {
+	f.arrives(r, Before, r.From)
+	f.alone(r, Before, r.From)
 }
 
 // has reports whether any step of a stage was tried.

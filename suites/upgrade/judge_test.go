@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -24,21 +25,29 @@ const (
 )
 
 var planned = subject{
-	namespace: "default",
-	from:      mesh.Release{Version: older, Revision: mesh.DefaultRevision}, to: mesh.Release{Version: newer, Revision: mesh.DefaultRevision},
+	namespace:  "default",
+	prometheus: prometheus{monitoring.Release{Version: "v3.12.0"}, monitoring.Release{Version: "v3.16.0"}},
+	from:       mesh.Release{Version: older, Revision: mesh.DefaultRevision}, to: mesh.Release{Version: newer, Revision: mesh.DefaultRevision},
 }
 
 // world is what an upgrade changes, by what it is to be after each step.
 type world struct {
-	proxies map[string]string // version, by namespace/name of the pod
-	planes  []observe.ControlPlane
+	proxies  map[string]string // version, by namespace/name of the pod
+	planes   []observe.ControlPlane
+	replicas map[string]string // version of Prometheus, by namespace/name of the pod
 }
 
-// make changes the world as a step is meant to.
-func (w *world) make(n Name, targets, replicas []string) {
-	version := newer
+// make changes the world as a step of the upgrade that a check judges is meant to.
+func (w *world) make(check string, n Name, targets, replicas []string) {
+	from, version := planned.versions(check)
 	if n.Stage == Back || n.Stage == Before {
-		version = older
+		version = from
+	}
+	if check == upgradePrometheus.ID {
+		for _, pod := range map[string][]string{"first-replica": replicas[:1], "second-replica": replicas[1:]}[n.Step] {
+			w.replicas[pod] = release(version)
+		}
+		return
 	}
 	renewed := map[string][]string{
 		"first-target": targets[:1], "first-replica": replicas[:1], "second-replica": replicas[1:], "rest": targets, "pods": slices.Concat(targets, replicas),
@@ -68,17 +77,24 @@ func good(t *testing.T, check string) Record {
 		replicas = append(replicas, r.Namespace+"/"+r.Name)
 	}
 	require.Len(t, replicas, 2)
-	w := world{proxies: map[string]string{}, planes: []observe.ControlPlane{{Name: "istio-system/istiod", Version: older}}}
+	r := Record{Check: check}
+	r.From, r.To = planned.versions(check)
+	w := world{proxies: map[string]string{}, planes: []observe.ControlPlane{{Name: "istio-system/istiod", Version: older}}, replicas: map[string]string{}}
 	for _, p := range base.Pods {
 		w.proxies[p.Namespace+"/"+p.Name] = older
 	}
-	r := Record{Check: check, From: older, To: newer}
+	for _, pod := range replicas {
+		w.replicas[pod] = release(planned.prometheus.from.Version)
+	}
 	at := base.At
 	for _, m := range planned.plan(check) {
-		w.make(m.Name, targets, replicas)
+		w.make(check, m.Name, targets, replicas)
 		o := base
 		o.Mesh.ControlPlanes = w.planes
-		o.Pods = nil
+		o.Pods, o.Replicas = nil, slices.Clone(base.Replicas)
+		for i := range o.Replicas {
+			o.Replicas[i].Version = w.replicas["default/"+o.Replicas[i].Pod]
+		}
 		for _, p := range base.Pods {
 			o.Pods = append(o.Pods, withProxy(p, w.proxies[p.Namespace+"/"+p.Name]))
 		}
@@ -142,16 +158,16 @@ func find(r *Record, stage Stage, step string) *Step {
 }
 
 func TestUpgradesAreJudgedByTheirRecords(t *testing.T) {
-	both := []Check{upgradeInPlace, upgradeCanary}
+	both, all := []Check{upgradeInPlace, upgradeCanary}, Catalogue()
 	for name, c := range map[string]struct {
 		of      []Check
 		spoil   func(r *Record)
 		verdict reports.Verdict
 		says    string // part of the reason
 	}{
-		"everything went on": {of: both, spoil: func(*Record) {}, verdict: reports.Pass},
+		"everything went on": {of: all, spoil: func(*Record) {}, verdict: reports.Pass},
 		"a scrape was lost": {
-			of: both,
+			of: all,
 			spoil: func(r *Record) {
 				s := find(r, Forward, "first-replica")
 				s.Checks[0] = reports.Check{
@@ -162,7 +178,7 @@ func TestUpgradesAreJudgedByTheirRecords(t *testing.T) {
 			verdict: reports.Fail, says: "after the step forward, first-replica: no-scrape-missed: prometheus-default-1 missed",
 		},
 		"something is amiss before": {
-			of: both,
+			of: all,
 			spoil: func(r *Record) {
 				r.Steps[0].Checks[1].Verdict, r.Steps[0].Checks[1].Reason = reports.Fail, "a target is down"
 			},
@@ -179,6 +195,34 @@ func TestUpgradesAreJudgedByTheirRecords(t *testing.T) {
 			of:      both,
 			spoil:   func(r *Record) { find(r, Back, "rest").Checks[1].Verdict = reports.Inconclusive },
 			verdict: reports.Inconclusive, says: "after the step back, rest: targets-up",
+		},
+		"a replica stayed old": {
+			of:      []Check{upgradePrometheus},
+			spoil:   func(r *Record) { find(r, Forward, "second-replica").Observation.Replicas[1].Version = "3.12.0" },
+			verdict: reports.Fail, says: "at the end of the way forward, prometheus-default-1 is of version 3.12.0, not of 3.16.0",
+		},
+		"a replica does not say its version": {
+			of:      []Check{upgradePrometheus},
+			spoil:   func(r *Record) { find(r, Back, "own-strategy").Observation.Replicas[0].Version = "" },
+			verdict: reports.Inconclusive, says: "prometheus-default-0 did not say which version it is",
+		},
+		"no replica was seen": {
+			of:      []Check{upgradePrometheus},
+			spoil:   func(r *Record) { find(r, Forward, "second-replica").Observation.Replicas = nil },
+			verdict: reports.Inconclusive, says: "no replica of Prometheus was seen",
+		},
+		"a version scraped nothing beside the other": {
+			of: []Check{upgradePrometheus},
+			spoil: func(r *Record) {
+				e := &find(r, Back, "first-replica").Observation.Episodes[0]
+				e.Up = slices.DeleteFunc(e.Up, func(u observe.ReplicaUp) bool { return u.Pod == "prometheus-default-1" })
+			},
+			verdict: reports.Inconclusive, says: "on the way back no scrape by a Prometheus of version 3.16.0 was seen",
+		},
+		"the way back of Prometheus was not tried": {
+			of:      []Check{upgradePrometheus},
+			spoil:   func(r *Record) { r.Steps = slices.DeleteFunc(r.Steps, func(s Step) bool { return s.Stage == Back }) },
+			verdict: reports.Inconclusive, says: "the step back, object was not tried",
 		},
 		"a step could not be made": {
 			of:      both,

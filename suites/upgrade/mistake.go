@@ -10,27 +10,40 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 )
 
-// mistakes are what an upgrade can be made wrong by on purpose, to see that the gate
-// says no: it must name the step and the cause, and after the way back all must be well
-// again. Each changes the subject before its moves are planned.
-var mistakes = map[string]func(s *subject, check string){
-	"permissive": func(s *subject, _ string) {
-		d := disrupt.PermissiveMesh(s.client)
-		s.mistake = &d
-	},
-	"no-injection": func(s *subject, check string) {
-		configuration := "istio-sidecar-injector"
-		if check == upgradeCanary.ID {
-			configuration = "istio-revision-tag-" + tag
-		}
-		d := disrupt.WithoutWebhooks(s.client, configuration)
-		s.mistake = &d
-	},
-	"trust-domain": func(s *subject, _ string) { s.to.TrustDomain = "another.example" },
+// mistake is something that an upgrade can be made wrong by on purpose, to see that the
+// gate says no: it must name the step and the cause, and after the way back all must be
+// well again.
+type mistake struct {
+	// make changes the subject before its moves are planned.
+	make func(s *subject, check string)
+	// anyway says that it makes sense also where it is not the mesh that is upgraded.
+	anyway bool
 }
 
-// parseMistake gives the mistake that a user means; none for an empty name.
-func parseMistake(name string) (func(s *subject, check string), error) {
+var mistakes = map[string]mistake{
+	"permissive": {anyway: true, make: func(s *subject, _ string) {
+		d := disrupt.PermissiveMesh(s.client)
+		s.mistake = &d
+	}},
+	"no-injection": {make: func(s *subject, check string) {
+		d := disrupt.WithoutWebhooks(s.client, injector(check))
+		s.mistake = &d
+	}},
+	"trust-domain": {make: func(s *subject, _ string) { s.to.TrustDomain = "another.example" }},
+}
+
+// injector is the configuration of webhooks by which the pods of the namespace get
+// their sidecars once the new control plane stands.
+func injector(check string) string {
+	if check == upgradeCanary.ID {
+		return "istio-revision-tag-" + tag
+	}
+	return "istio-sidecar-injector"
+}
+
+// parseMistake gives the mistake that a user means in some ways to upgrade; none for an
+// empty name.
+func parseMistake(name string, ways []Check) (func(s *subject, check string), error) {
 	if name == "" {
 		return func(*subject, string) {}, nil
 	}
@@ -38,7 +51,10 @@ func parseMistake(name string) (func(s *subject, check string), error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no mistake %q to make: use %s", name, strings.Join(slices.Sorted(maps.Keys(mistakes)), ", "))
 	}
-	return m, nil
+	if i := slices.IndexFunc(ways, func(c Check) bool { return !c.ofMesh() && !m.anyway }); i >= 0 {
+		return nil, fmt.Errorf("the mistake %q is one of upgrades of the mesh: leave it out for -upgrade=%s, or use permissive", name, ways[i].Way)
+	}
+	return m.make, nil
 }
 
 // spoilt is a move with the mistake in it, if there is one to be made.

@@ -22,13 +22,23 @@ type move struct {
 	watch  bool // for rotations, after it
 }
 
-// subject is the mesh to upgrade and who scrapes whom in it.
+// subject is what to upgrade, and who scrapes whom in it.
 type subject struct {
 	client     klient.Client
 	kubeconfig string
-	namespace  string // of the targets and of Prometheus
-	from, to   mesh.Release
+	namespace  string       // of the targets and of Prometheus
+	from, to   mesh.Release // of the control plane
+	prometheus prometheus
 	mistake    *disrupt.Disruption // made on the way forward, if any
+}
+
+// versions are those that the upgrade which a check judges goes from and to; empty if
+// nobody named any.
+func (s subject) versions(check string) (from, to string) {
+	if check == upgradePrometheus.ID {
+		return s.prometheus.from.Version, s.prometheus.to.Version
+	}
+	return s.from.Version, s.to.Version
 }
 
 // canary is the newer control plane under a revision of its own, as in "1-31".
@@ -40,8 +50,11 @@ func (s subject) canary() mesh.Release {
 
 // plan gives the moves of the upgrade that a check judges.
 func (s subject) plan(check string) []move {
-	if check == upgradeInPlace.ID {
+	switch check {
+	case upgradeInPlace.ID:
 		return s.inPlace()
+	case upgradePrometheus.ID:
+		return s.ofPrometheus()
 	}
 	return s.byCanary()
 }
@@ -102,17 +115,20 @@ const firstReplica = "first-replica"
 // brings about every pair of proxies: one target is new while all of Prometheus is
 // old; then one replica is new while there is a target of each.
 func (s subject) restarts(stage Stage, release mesh.Release) []move {
-	replica := func(name, title, pod string) move {
-		return move{Name: Name{stage, name}, change: disrupt.PodRestart(s.client, name, title, s.namespace, pod)}
-	}
 	rest := s.move(stage, "rest", "what has another proxy is made anew", func(ctx context.Context) error { return s.renew(ctx, release.Version) })
 	rest.watch = true
 	return []move{
 		{Name: Name{stage, "first-target"}, change: disrupt.ReplicaRestart(s.client, "first-target", "a first pod of productpage is made anew", s.namespace, "productpage-v1")},
-		replica(firstReplica, "the first replica of Prometheus is made anew", "prometheus-default-0"),
-		replica("second-replica", "the second replica of Prometheus is made anew", "prometheus-default-1"),
+		s.replica(stage, firstReplica, "the first replica of Prometheus is made anew", 0),
+		s.replica(stage, "second-replica", "the second replica of Prometheus is made anew", 1),
 		rest,
 	}
+}
+
+// replica is the step that makes one replica of Prometheus anew, by its ordinal.
+func (s subject) replica(stage Stage, name, title string, ordinal int) move {
+	pod := fmt.Sprintf("prometheus-%s-%d", prometheusName, ordinal)
+	return move{Name: Name{stage, name}, change: disrupt.PodRestart(s.client, name, title, s.namespace, pod)}
 }
 
 // nothing is the step that an upgrade begins with: how things were.
@@ -133,5 +149,8 @@ func (s subject) options(r mesh.Release) mesh.Options {
 
 // newSubject is the set-up of the main job on a cluster that stands.
 func newSubject(st *stack.Stack) subject {
-	return subject{client: st.Client, kubeconfig: st.Cluster.Kubeconfig, namespace: stack.Namespace, from: st.Istio, to: st.Next}
+	return subject{
+		client: st.Client, kubeconfig: st.Cluster.Kubeconfig, namespace: stack.Namespace, from: st.Istio, to: st.Next,
+		prometheus: prometheus{st.Prometheus, st.NextPrometheus},
+	}
 }

@@ -1,5 +1,5 @@
-// Package upgrade is the gate for mesh upgrades: it takes a mesh from one version of
-// Istio to another and back, step by step, and says whether every scrape went on.
+// Package upgrade is the gate for upgrades: it takes a mesh from one version of Istio to
+// another and back, or Prometheus, step by step, and says whether every scrape went on.
 //
 // Each step is recorded with what was observed of the subject after it and with every
 // scrape since the step before. A check is a pure function of such a record: no
@@ -24,7 +24,7 @@ import (
 // Profile is that of every check in this package.
 const Profile = "upgrade"
 
-// Stage is a part of an upgrade at whose end the mesh is of one version.
+// Stage is a part of an upgrade at whose end what is upgraded is of one version.
 type Stage string
 
 // The stages, in their order. The last is only for a path that keeps the old control
@@ -39,7 +39,7 @@ const (
 // Record is what was seen of one upgrade.
 type Record struct {
 	Check string `json:"check"` // ID of the check that judges it
-	From  string `json:"from"`  // version of Istio, as in "1.30.4"
+	From  string `json:"from"`  // version of what is upgraded, as in "1.30.4" or "v3.12.0"
 	To    string `json:"to"`
 	Steps []Step `json:"steps"`
 	// Planned are the names of all steps of the path, by stage: what is missing from

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 )
@@ -135,9 +137,24 @@ func (s subject) unfinished(ctx context.Context) (check string, err error) {
 	return ns.Annotations[underWay], nil
 }
 
-// rollBack brings the mesh to where an upgrade began, from wherever it is. Only a
+// goBack rolls back what an earlier run left half way. Where to, only a run of the same
+// versions knows.
+func (s subject) goBack(ctx context.Context, check string) error {
+	if _, to := s.versions(check); to == "" {
+		return errors.New("this run is of something else and does not know its versions: run `make upgrade` once more with the UPGRADE, FROM and TO of that run")
+	}
+	if err := s.rollBack(ctx, check); err != nil {
+		return err
+	}
+	return s.note(ctx, "")
+}
+
+// rollBack brings the subject to where an upgrade began, from wherever it is. Only a
 // canary upgrade that has removed the old control plane is too far for that.
 func (s subject) rollBack(ctx context.Context, check string) error {
+	if check == upgradePrometheus.ID {
+		return monitoring.Roll(ctx, s.client, s.object(), s.prometheus.from)
+	}
 	if check == upgradeInPlace.ID {
 		if err := mesh.Upgrade(ctx, s.client, s.options(s.from)); err != nil {
 			return err

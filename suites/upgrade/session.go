@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +33,19 @@ type Session struct {
 
 // Options are those that only upgrades have.
 type Options struct {
-	Ways    string // in-place, canary or both
+	Ways    string // in-place, canary or both of the mesh, or prometheus
 	Mistake string // to make on purpose, by its name; empty for none
+}
+
+// settingWays and settingMistake are the names of their flags, and of their settings in
+// a report.
+const (
+	settingWays    = "upgrade"
+	settingMistake = "mistake"
+)
+
+func (o Options) settings() map[string]string {
+	return map[string]string{settingWays: o.Ways, settingMistake: o.Mistake}
 }
 
 // NewSession plans a run. The error is the user's.
@@ -42,28 +53,39 @@ func NewSession(r *run.Run, o Options) (*Session, error) {
 	if r.Select != nil || len(r.Profiles) > 0 || len(r.Levels) > 0 || r.Labels != nil || len(r.Skip) > 0 {
 		return nil, errors.New("an upgrade is judged by all of its checks: choose its way with -upgrade (UPGRADE= of make), and no check, profile, level, label or skip")
 	}
-	mistake, err := parseMistake(o.Mistake)
-	if err != nil {
-		return nil, err
-	}
-	s := &Session{run: r, mistake: mistake}
-	for _, c := range Catalogue() {
-		if o.Ways == "both" || c.ID == "upgrade-"+o.Ways {
-			s.planned = append(s.planned, c)
-		}
-	}
+	s := &Session{run: r, planned: checksOf(o.Ways)}
 	if len(s.planned) == 0 {
-		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both", o.Ways)
+		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both for the mesh, or prometheus", o.Ways)
+	}
+	var err error
+	if s.mistake, err = parseMistake(o.Mistake, s.planned); err != nil {
+		return nil, err
 	}
 	if r.Mode == run.Explain {
 		return s, nil
 	}
-	if r.Next == "" || r.Next == r.Istio {
-		return nil, fmt.Errorf("an upgrade is from one version of Istio to another: give the first with -istio and the second with -next (FROM= and TO= of make), not %s and %q", r.Istio, r.Next)
+	if err := twoVersions(r, s.planned[0]); err != nil {
+		return nil, err
 	}
+	if r.Report.Configuration == nil {
+		r.Report.Configuration = map[string]string{}
+	}
+	maps.Copy(r.Report.Configuration, o.settings())
 	r.Total = len(s.planned)
 	r.Report.Profiles = []reports.Profile{{Name: Profile}}
 	return s, nil
+}
+
+// twoVersions refuses what is no upgrade.
+func twoVersions(r *run.Run, c Check) error {
+	of, flags, from, to := "Istio", "-istio and the second with -next", r.Istio, r.Next
+	if !c.ofMesh() {
+		of, flags, from, to = "Prometheus", "-prometheus and the second with -next-prometheus", r.Prometheus, r.NextPrometheus
+	}
+	if to == "" || to == from {
+		return fmt.Errorf("an upgrade is from one version of %s to another: give the first with %s (FROM= and TO= of make), not %s and %q", of, flags, from, to)
+	}
+	return nil
 }
 
 // DryRun lists the steps that would be made.
@@ -71,6 +93,7 @@ func (s *Session) DryRun() string {
 	var b strings.Builder
 	subject := subject{namespace: stack.Namespace}
 	subject.from.Version, subject.to.Version = s.run.Istio, s.run.Next
+	subject.prometheus.from.Version, subject.prometheus.to.Version = s.run.Prometheus, s.run.NextPrometheus
 	for _, c := range s.planned {
 		fmt.Fprintf(&b, "%s: %s\n", c.ID, c.Title)
 		subject := subject
@@ -88,14 +111,14 @@ func (s *Session) Explain() error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(Catalogue(), func(c Check) bool { return c.ID == r.Check })
-	if i < 0 {
-		return fmt.Errorf("%s is the record of %q, which no check judges", s.run.Observation, r.Check)
+	c, err := checkOf(r)
+	if err != nil {
+		return fmt.Errorf("judging %s again: %w", s.run.Observation, err)
 	}
 	s.run.Total = 1
 	s.records = []Record{r}
 	s.describe()
-	s.run.Add(Catalogue()[i].Judge(r))
+	s.run.Add(c.Judge(r))
 	return nil
 }
 
@@ -112,13 +135,10 @@ func (s *Session) Prepare() error {
 			return "", err
 		}
 		if check != "" {
-			if err := subject.rollBack(ctx, check); err != nil {
+			if err := subject.goBack(ctx, check); err != nil {
 				return "", fmt.Errorf("rolling back the %s that an earlier run left half way: %w", check, err)
 			}
-			if err := subject.note(ctx, ""); err != nil {
-				return "", err
-			}
-			restored = append(restored, "the mesh, of which an "+check+" was half way")
+			restored = append(restored, "what an "+check+" had left half way")
 		}
 		if len(restored) > 0 {
 			s.run.Terminal.Note("an earlier run had left, and this one put in order: " + strings.Join(restored, ", "))
@@ -126,7 +146,8 @@ func (s *Session) Prepare() error {
 		if s.observer, err = s.newObserver(); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("from Istio %s to %s", subject.from.Version, subject.to.Version), nil
+		from, to := subject.versions(s.planned[0].ID)
+		return "from " + from + " to " + to, nil
 	})
 }
 
@@ -143,7 +164,8 @@ func (s *Session) newObserver() (*observe.Observer, error) {
 func (s *Session) Upgrade(c Check) (reports.Check, error) {
 	subject := newSubject(s.run.Stack)
 	s.mistake(&subject, c.ID)
-	record := Record{Check: c.ID, From: subject.from.Version, To: subject.to.Version}
+	record := Record{Check: c.ID}
+	record.From, record.To = subject.versions(c.ID)
 	moves := subject.plan(c.ID)
 	for _, m := range moves {
 		record.Planned = append(record.Planned, m.Name)
@@ -208,7 +230,7 @@ func (s *Session) end(ctx context.Context, r Record, subject subject) (string, e
 	}
 	note := "the upgrade came to its end"
 	if r.Steps[len(r.Steps)-1].Name != r.Planned[len(r.Planned)-1] {
-		note = "rolled back to Istio " + r.From
+		note = "rolled back to " + r.From
 		if err := subject.rollBack(ctx, r.Check); err != nil {
 			s.run.Report.Leftovers = append(s.run.Report.Leftovers, s.halfWay(r.Check)...)
 			return "", err
@@ -222,7 +244,11 @@ func (s *Session) halfWay(check string) []string {
 	if s.run.Mode != run.Check && !s.run.Keep {
 		return nil
 	}
-	return []string{fmt.Sprintf("the mesh is half way in an %s: the next `make upgrade MODE=check CLUSTER=%s` with the same FROM and TO rolls it back", check, s.run.Cluster)}
+	way := ""
+	if check == upgradePrometheus.ID {
+		way = " UPGRADE=" + upgradePrometheus.Way
+	}
+	return []string{fmt.Sprintf("an %s is half way: the next `make upgrade MODE=check CLUSTER=%s%s` with the same FROM and TO rolls it back", check, s.run.Cluster, way)}
 }
 
 // take makes a move, and looks at the subject while it is made and after it.

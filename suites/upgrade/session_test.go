@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
@@ -15,6 +16,11 @@ import (
 // ofVersions is a run with two versions of Istio.
 func ofVersions(from, to string) *run.Run {
 	return &run.Run{Config: run.Config{Mode: run.E2E, Istio: from, Next: to}, Report: &reports.Report{}}
+}
+
+// prometheusOf is a run with two versions of Prometheus.
+func prometheusOf(from, to string) *run.Run {
+	return &run.Run{Config: run.Config{Mode: run.E2E, Istio: newer, Prometheus: from, NextPrometheus: to}, Report: &reports.Report{}}
 }
 
 func TestAnUpgradeIsAskedForInWordsThatMeanOne(t *testing.T) {
@@ -36,6 +42,8 @@ func TestAnUpgradeIsAskedForInWordsThatMeanOne(t *testing.T) {
 		"to nowhere":             {ofVersions(older, ""), "in-place", nil, "TO="},
 		"to where it is":         {ofVersions(older, older), "in-place", nil, "from one version of Istio to another"},
 		"of some checks":         {selecting, "both", nil, "UPGRADE="},
+		"of Prometheus":          {prometheusOf("v3.12.0", "v3.16.0"), "prometheus", []string{"upgrade-prometheus"}, ""},
+		"of Prometheus alone":    {ofVersions(older, newer), "prometheus", nil, "from one version of Prometheus to another: give the first with -prometheus"},
 		"to be judged once more": {explaining, "both", []string{"upgrade-in-place", "upgrade-canary"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +98,31 @@ func TestAMistakeIsMadeOnTheWayForwardOnly(t *testing.T) {
 		}
 	}
 	_, err := NewSession(ofVersions(older, newer), Options{Ways: "both", Mistake: "forgetting"})
-	assert.ErrorContains(t, err, "use no-injection, permissive, trust-domain")
+	require.ErrorContains(t, err, "use no-injection, permissive, trust-domain")
+	_, err = NewSession(prometheusOf("v3.12.0", "v3.16.0"), Options{Ways: "prometheus", Mistake: "trust-domain"})
+	require.ErrorContains(t, err, "is one of upgrades of the mesh")
+	_, err = NewSession(prometheusOf("v3.12.0", "v3.16.0"), Options{Ways: "prometheus", Mistake: "permissive"})
+	assert.NoError(t, err)
+}
+
+// Whoever reads a report must know what was upgraded, and whether it went wrong on
+// purpose.
+func TestTheReportSaysWhatWasUpgradedAndHow(t *testing.T) {
+	r := ofVersions(older, newer)
+	r.Report.Configuration = map[string]string{"istio": older}
+	_, err := NewSession(r, Options{Ways: "canary", Mistake: "permissive"})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"istio": older, "upgrade": "canary", "mistake": "permissive"}, r.Report.Configuration)
+}
+
+// What a run does not know the versions of, it cannot roll back.
+func TestAnotherUpgradeThatIsHalfWayIsLeftToItsOwnRun(t *testing.T) {
+	ofPrometheus := planned
+	ofPrometheus.from, ofPrometheus.to = mesh.Release{}, mesh.Release{}
+	require.ErrorContains(t, ofPrometheus.goBack(t.Context(), upgradeCanary.ID), "with the UPGRADE, FROM and TO of that run")
+	ofMesh := planned
+	ofMesh.prometheus = prometheus{}
+	assert.ErrorContains(t, ofMesh.goBack(t.Context(), upgradePrometheus.ID), "with the UPGRADE, FROM and TO of that run")
 }
 
 // On a cluster that goes, nothing is left half way.
@@ -100,6 +132,7 @@ func TestAnUpgradeLeftHalfWayIsReported(t *testing.T) {
 	s.run.Keep, s.run.Cluster = true, "mtls-scrape-dev"
 	require.Len(t, s.halfWay(upgradeInPlace.ID), 1)
 	assert.Contains(t, s.halfWay(upgradeInPlace.ID)[0], "MODE=check CLUSTER=mtls-scrape-dev")
+	assert.Contains(t, s.halfWay(upgradePrometheus.ID)[0], "CLUSTER=mtls-scrape-dev UPGRADE=prometheus")
 }
 
 func TestTheSecondRevisionHasTheNameOfItsMinor(t *testing.T) {

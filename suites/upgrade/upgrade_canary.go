@@ -7,17 +7,18 @@ import "github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 // difference which of them a proxy belongs to. The old one goes only when nothing uses
 // it any more; until then the way back is to move the tag.
 var upgradeCanary = Check{
-	ID:    "upgrade-canary",
-	Title: "The mesh is upgraded by a second revision, rolled back and upgraded again, the old one is removed, and every scrape goes on at each step",
-	Level: reports.Core,
+	ID:     "upgrade-canary",
+	Way:    "canary",
+	Title:  "The mesh is upgraded by a second revision, rolled back and upgraded again, the old one is removed, and every scrape goes on at each step",
+	Level:  reports.Core,
+	Begins: meshBegins,
 	Assess: func(r Record, f *finding) {
 		f.steps(r)
+		meshBegins(r, f)
 		f.pairs(r, Forward, Back)
-		f.arrives(r, Before, r.From)
 		f.arrives(r, Forward, r.To)
 		f.arrives(r, Back, r.From)
 		f.arrives(r, Final, r.To)
-		f.alone(r, Before, r.From)
 		f.alone(r, Final, r.To)
 	},
 }

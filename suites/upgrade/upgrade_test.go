@@ -18,8 +18,8 @@ var (
 )
 
 func init() {
-	flag.StringVar(&options.Ways, "upgrade", "in-place", "how to upgrade the mesh: in-place, canary or both")
-	flag.StringVar(&options.Mistake, "mistake", "", "what to do wrong on purpose: no-injection, permissive or trust-domain")
+	flag.StringVar(&options.Ways, settingWays, "in-place", "how to upgrade the mesh: in-place, canary or both; or prometheus, to upgrade that")
+	flag.StringVar(&options.Mistake, settingMistake, "", "what to do wrong on purpose: no-injection, permissive or trust-domain")
 }
 
 func TestMain(m *testing.M) {
@@ -28,10 +28,12 @@ func TestMain(m *testing.M) {
 		Plan:    func(r *run.Run) (err error) { current, err = NewSession(r, options); return err },
 		DryRun:  func(*run.Run) { fmt.Print(current.DryRun()) },
 		Explain: func(*run.Run) error { return current.Explain() },
+
+		Verifier: verifier,
 	}))
 }
 
-// TestUpgrade takes the mesh from one version to the other and back. It fails with
+// TestUpgrade takes the subject from one version to the other and back. It fails with
 // each way on which something did not go on as it was.
 func TestUpgrade(t *testing.T) {
 	s := current
