@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
@@ -58,8 +57,7 @@ func (r *Replica) Query(ctx context.Context, expression string, at time.Time) (m
 		Type   model.ValueType `json:"resultType"`
 		Result json.RawMessage `json:"result"`
 	}
-	query := url.Values{"query": {expression}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)}}
-	err := r.ask(ctx, "/api/v1/query?"+query.Encode(), &answer)
+	err := r.ask(ctx, queryPath(expression, at), &answer)
 	if err != nil {
 		return nil, r.explain("the answer to "+expression, err)
 	}

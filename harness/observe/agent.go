@@ -56,7 +56,7 @@ const (
 )
 
 // readAgents asks the sidecars of some targets, by the names of their pods.
-func (p *pass) readAgents(ctx context.Context, targets []Expected) map[string]agent {
+func (p *pass) readAgents(ctx context.Context, targets []Expected, b *budget) map[string]agent {
 	client, err := podproxy.New(p.config)
 	if err != nil {
 		p.unread("the sidecars of targets", err)
@@ -67,7 +67,11 @@ func (p *pass) readAgents(ctx context.Context, targets []Expected) map[string]ag
 	for _, t := range targets {
 		reads = append(reads, func(ctx context.Context) {
 			name := t.Namespace + "/" + t.Pod
-			a, err := readAgent(ctx, client, podproxy.Address{Namespace: t.Namespace, Pod: t.Pod, Port: agentPort})
+			var a agent
+			err := b.spend(ctx, func(ctx context.Context) (err error) {
+				a, err = readAgent(ctx, client, podproxy.Address{Namespace: t.Namespace, Pod: t.Pod, Port: agentPort})
+				return err
+			})
 			p.unread("what the sidecar of "+name+" served", err)
 			if err == nil {
 				p.mu.Lock()
@@ -160,7 +164,7 @@ func (a agent) since(before agent) []Served {
 // readProxies adds what the targets' proxies counted between two looks. Where that does
 // not say whether they served Prometheus, it adds what they logged of the replicas:
 // requests of others are nobody's business.
-func (p *pass) readProxies(ctx context.Context, targets []Expected, first, second map[string]agent) {
+func (p *pass) readProxies(ctx context.Context, targets []Expected, first, second map[string]agent, b *budget) {
 	since := p.o.At.Add(-logSpan)
 	var reads []func(context.Context)
 	for _, t := range targets {
@@ -171,9 +175,13 @@ func (p *pass) readProxies(ctx context.Context, targets []Expected, first, secon
 				proxy.Served = second[name].since(before)
 			}
 			if !p.servedReplicas(proxy.Served) {
-				ctx, cancel := context.WithTimeout(ctx, readTimeout)
-				defer cancel()
-				logged, err := p.accessLog(ctx, t.Namespace, t.Pod, since)
+				var logged []Request
+				err := b.spend(ctx, func(ctx context.Context) (err error) {
+					ctx, cancel := context.WithTimeout(ctx, readTimeout)
+					defer cancel()
+					logged, err = p.accessLog(ctx, t.Namespace, t.Pod, since)
+					return err
+				})
 				p.unread("the access log of the proxy of "+name, err)
 				proxy.Requests = slices.DeleteFunc(logged, func(r Request) bool { return !p.isReplica(r.Remote) })
 			}
@@ -234,14 +242,17 @@ func (p *pass) readStartTimes(ctx context.Context, targets []Expected) {
 // readApplications notes what the applications say of themselves: as their sidecars
 // merge it into their own metrics, where there is one answer to tell by, else by
 // forwarding a port to them if that is permitted.
-func (p *pass) readApplications(ctx context.Context, targets []Expected, agents map[string]agent) {
+func (p *pass) readApplications(ctx context.Context, targets []Expected, agents map[string]agent, b *budget) {
 	var reads []func(context.Context)
 	for _, t := range targets {
 		name := t.Namespace + "/" + t.Pod
 		if own := agents[name].startTimes; len(own) == 1 {
 			p.o.Direct = append(p.o.Direct, Direct{Pod: name, StartTimes: own})
 		} else if p.o.May(cluster.PortForward) {
-			reads = append(reads, func(ctx context.Context) { p.direct(ctx, t) })
+			reads = append(reads, func(ctx context.Context) {
+				err := b.spend(ctx, func(ctx context.Context) error { return p.readDirect(ctx, t) })
+				p.unread("the application in "+name+" behind its proxy", err)
+			})
 		}
 	}
 	each(ctx, reads...)

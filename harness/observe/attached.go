@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -38,7 +39,13 @@ type Guest struct {
 	Permitted []cluster.Permission
 	History   time.Duration // how far to look back in what Prometheus has stored
 	Settle    time.Duration // how long to wait at most for one more scrape of the targets that are asked
+	Asking    time.Duration // how long all targets that are asked may take together; 0 stands for askingTime
 }
+
+// askingTime is how long the sidecars and applications of all targets that are asked may
+// take to answer, together and without the wait for a scrape between. Forty that answer
+// take a second or two; each that does not costs its own time-out, four times.
+const askingTime = time.Minute
 
 // Attach makes one pass over a subject that is not ours. Nothing is changed and nobody
 // is asked for what he refuses strangers: what the targets saw is read from what their
@@ -50,7 +57,7 @@ func (o *Observer) Attach(ctx context.Context, g Guest) (Observation, error) {
 	o.web = webOf(p.o.Prometheus)
 	p.readMesh(ctx)
 	p.readRunning(ctx)
-	p.askTargets(ctx, g.Settle)
+	p.askTargets(ctx, g.Settle, newBudget(cmp.Or(g.Asking, askingTime)))
 	p.readHistory(ctx, g.History)
 	p.o.Versions.DataPlane = sidecarVersion(p.o)
 	p.sort()
@@ -83,22 +90,24 @@ func sidecarVersion(o Observation) string {
 
 // askTargets asks some targets' sidecars what they served, twice, and the applications
 // who they are. In between, each is to be scraped once more.
-func (p *pass) askTargets(ctx context.Context, settle time.Duration) {
+func (p *pass) askTargets(ctx context.Context, settle time.Duration, b *budget) {
 	targets := p.probed()
 	some := sample(targets)
 	p.o.Attached.Of = len(targets)
-	first := p.readAgents(ctx, some)
+	first := p.readAgents(ctx, some, b)
 	for _, t := range some {
 		p.o.Attached.Asked = append(p.o.Attached.Asked, t.Namespace+"/"+t.Pod)
 	}
 	if len(some) == 0 {
 		return
 	}
-	p.awaitScrapes(ctx, some, settle)
-	second := p.readAgents(ctx, some)
-	p.readProxies(ctx, some, first, second)
-	p.readStartTimes(ctx, some)
-	p.readApplications(ctx, some, second)
+	b.pause(func() {
+		p.awaitScrapes(ctx, some, settle)
+		p.readStartTimes(ctx, some)
+	})
+	second := p.readAgents(ctx, some, b)
+	p.readProxies(ctx, some, first, second, b)
+	p.readApplications(ctx, some, second, b)
 }
 
 // sampleSize is how many targets are asked themselves. It is small beside what

@@ -106,7 +106,7 @@ type discovery struct {
 	pods     map[string]*corev1.Pod // by namespace/name, as the rest
 	services map[string]*corev1.Service
 	slices   map[string][]*discoveryv1.EndpointSlice // by their Service
-	made     map[any]layer                           // by the object whose labels they are
+	made     map[any]layer                           // by the object whose labels they are, or by what they have in common
 	byIP     map[string]*corev1.Pod                  // once podAt was asked
 }
 
@@ -188,6 +188,11 @@ func (q query) nodeLabels() families {
 func (l layer) addMeta(kind string, m *metav1.ObjectMeta) {
 	prefix := kubernetesPrefix + kind + "_"
 	l[prefix+"name"] = known(m.Name)
+	l.addLabels(prefix, m)
+}
+
+// addLabels is that part of addMeta which all pods of one template have in common.
+func (l layer) addLabels(prefix string, m *metav1.ObjectMeta) {
 	add := func(what, key, text string) {
 		name := prefix + what + "_" + sanitized(key)
 		v := known(text)

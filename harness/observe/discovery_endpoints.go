@@ -244,7 +244,7 @@ func (d *discovery) endpoint(c candidate, role, address string, ep *discoveryv1.
 	if c.pod == nil {
 		return c
 	}
-	c.layers = append(c.layers, d.podLayer(c.pod))
+	c.layers = append(c.layers, d.podLayers(c.pod)...)
 	for container, isInit := range d.containers(c.pod) {
 		for i := range container.Ports {
 			if p.Port == nil || container.Ports[i].ContainerPort != *p.Port {
@@ -287,7 +287,7 @@ func (d *discovery) besides(pod *corev1.Pod, service *corev1.Service, covered []
 			l := layer{addressLabel: known(join(pod.Status.PodIP, port.ContainerPort))}
 			l.addContainer(c, port, isInit)
 			if err := yield(candidate{
-				layers: []layer{l, d.podLayer(pod)}, namespace: pod.Namespace, service: service, pod: pod, podName: pod.Name, container: c.Name,
+				layers: append([]layer{l}, d.podLayers(pod)...), namespace: pod.Namespace, service: service, pod: pod, podName: pod.Name, container: c.Name,
 			}); err != nil {
 				return err
 			}

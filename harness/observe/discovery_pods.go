@@ -26,7 +26,7 @@ func (d *discovery) podGroups(q query) ([]group, error) {
 			continue
 		}
 		found = append(found, group{
-			layers: []layer{d.podLayer(pod), {kubernetesPrefix + "namespace": known(pod.Namespace)}}, lacks: q.nodeLabels(),
+			layers: append(d.podLayers(pod), layer{kubernetesPrefix + "namespace": known(pod.Namespace)}), lacks: q.nodeLabels(),
 			targets: func(yield func(candidate) error) error { return podTargets(pod, yield) },
 		})
 	}
@@ -106,7 +106,26 @@ func (l layer) addContainer(c *corev1.Container, port *corev1.ContainerPort, isI
 	}
 }
 
-// podLayer is discovery/kubernetes/pod.go, podLabels.
+// podLayers are what a pod has for itself and what others have as well: of ten thousand
+// pods, most of what discovery makes is the labels of a few templates.
+func (d *discovery) podLayers(pod *corev1.Pod) []layer {
+	return []layer{d.podLayer(pod), d.templateLayer(&pod.ObjectMeta)}
+}
+
+// templateLayer is what the labels and annotations of pods become.
+func (d *discovery) templateLayer(m *metav1.ObjectMeta) layer {
+	type template struct{ labels, annotations string }
+	of := template{key(m.Labels), key(m.Annotations)}
+	l, ok := d.made[of]
+	if !ok {
+		l = layer{}
+		l.addLabels(kubernetesPrefix+"pod_", m)
+		d.made[of] = l
+	}
+	return l
+}
+
+// podLayer is discovery/kubernetes/pod.go, podLabels, but for what pods have in common.
 func (d *discovery) podLayer(pod *corev1.Pod) layer {
 	if l, ok := d.made[pod]; ok {
 		return l
@@ -115,8 +134,8 @@ func (d *discovery) podLayer(pod *corev1.Pod) layer {
 	l := layer{
 		prefix + "ip": known(pod.Status.PodIP), prefix + "ready": known(readiness(pod)), prefix + "phase": known(string(pod.Status.Phase)),
 		prefix + "node_name": known(pod.Spec.NodeName), prefix + "host_ip": known(pod.Status.HostIP), prefix + "uid": known(string(pod.UID)),
+		prefix + "name": known(pod.Name),
 	}
-	l.addMeta("pod", &pod.ObjectMeta)
 	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
 		l[prefix+"controller_kind"], l[prefix+"controller_name"] = known(owner.Kind), known(owner.Name)
 	}

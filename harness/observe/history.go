@@ -122,30 +122,25 @@ func stored(ctx context.Context, api *monitoring.Replica, targets []Target, span
 
 // counted asks for a number of every series of up.
 func counted(ctx context.Context, api *monitoring.Replica, function string, span time.Duration, at time.Time) (map[string]int, error) {
-	answer, err := api.Query(ctx, fmt.Sprintf("%s(up[%dms])", function, span.Milliseconds()), at)
-	if err != nil {
-		return nil, err
-	}
-	vector, ok := answer.(model.Vector)
-	if !ok {
-		return nil, fmt.Errorf("%s answered with a %s, not with numbers", api.Pod, answer.Type())
-	}
-	counts := make(map[string]int, len(vector))
-	for _, s := range vector {
-		counts[key(labelsOf(s.Metric))] = int(s.Value)
-	}
-	return counts, nil
+	counts := map[string]int{}
+	err := api.EachSeries(ctx, fmt.Sprintf("%s(up[%dms])", function, span.Milliseconds()), at, func(s monitoring.Series) {
+		for _, v := range s.Samples {
+			counts[key(s.Labels)] = int(v.Value)
+		}
+	})
+	return counts, err
 }
 
 // key is the same for the same labels, the name of the metric aside.
 func key(labels map[string]string) string {
-	var b strings.Builder
+	var b []byte
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		if name != model.MetricNameLabel {
-			fmt.Fprintf(&b, "%s=%q,", name, labels[name])
+			b = strconv.AppendQuote(append(append(b, name...), '='), labels[name])
+			b = append(b, ',')
 		}
 	}
-	return b.String()
+	return string(b)
 }
 
 // points reads the samples of up of one target.

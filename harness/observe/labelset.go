@@ -118,6 +118,22 @@ func (s *labelSet) obscure(prefix string) {
 	s.lacks = append(slices.Clip(s.lacks), prefix)
 }
 
+// kept is a set that has the same labels, but for those that discovery makes, and little
+// else: it is no longer in layers.
+func (s *labelSet) kept() *labelSet {
+	names := s.names(isKept)
+	k := &labelSet{written: make(layer, len(names)), lacks: s.lacks}
+	for name, v := range s.written {
+		if isKept(name) {
+			k.written[name] = v // also what was removed, which may not be taken for what is lacking
+		}
+	}
+	for _, name := range names {
+		k.written[name] = s.get(name)
+	}
+	return k
+}
+
 // clone returns a set that can be written to without changing this one.
 func (s *labelSet) clone() *labelSet {
 	c := *s

@@ -29,14 +29,15 @@ func (p *pass) readMesh(ctx context.Context) {
 		p.list("injection webhooks", &hooks, resources.WithLabelSelector("app=sidecar-injector")),
 		func(ctx context.Context) {
 			namespace, name := p.meshConfig()
-			p.unread("the mesh configuration", p.client.Resources(namespace).Get(ctx, name, namespace, &config))
+			p.unread("the mesh configuration", p.getConfigMap(ctx, namespace, name, &config))
 		},
 		func(ctx context.Context) {
-			p.unread("the mesh's roots", p.client.Resources(p.namespace).Get(ctx, "istio-ca-root-cert", p.namespace, &root))
+			p.unread("the mesh's roots", p.getConfigMap(ctx, p.namespace, "istio-ca-root-cert", &root))
 		},
 	}
 	each(ctx, append(reads, p.accessReads()...)...)
 	p.unread("the mesh configuration", p.o.Mesh.parse(config.Data["mesh"]))
+	p.readTrustDomain(config.Data["mesh"] == "")
 	if pem := root.Data["root-cert.pem"]; pem != "" {
 		roots, err := parsePEM([]byte(pem))
 		p.unread("the mesh's roots", err)

@@ -30,6 +30,7 @@ const parallelReads = 8
 // Observer reads one subject.
 type Observer struct {
 	client     klient.Client
+	mesh       klient.Client // where Istio's own kinds are, if elsewhere; else nil
 	kubernetes kubernetes.Interface
 	config     *rest.Config
 	namespace  string // of the Prometheus under test
@@ -58,6 +59,20 @@ func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, 
 	return &Observer{client: client, kubernetes: k, config: config, namespace: namespace, prometheus: prometheus, since: time.Now().UTC(), requests: requests}, nil
 }
 
+// MeshElsewhere has what is Istio's own read in another cluster: that of a control plane
+// which somebody else runs. Its webhooks, its configuration and its roots are looked for
+// there only where this one does not have them.
+func (o *Observer) MeshElsewhere(config *rest.Config) error {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, o.requests} })
+	client, err := klient.New(config)
+	if err != nil {
+		return fmt.Errorf("making a client to observe the mesh with: %w", err)
+	}
+	o.mesh = client
+	return nil
+}
+
 // Teach teaches every client the types of the mesh and of the Operator: they all
 // share client-go's scheme, which may not be written to while any of them reads.
 var Teach = sync.OnceValue(func() error {
@@ -74,8 +89,9 @@ var Teach = sync.OnceValue(func() error {
 // pass is one observation being made.
 type pass struct {
 	*Observer
-	mu sync.Mutex
-	o  Observation
+	texts texts // of what there is much of
+	mu    sync.Mutex
+	o     Observation
 }
 
 // unread records what could not be read. Nothing else is done about it: the

@@ -36,7 +36,10 @@ func (p *pass) listPages(ctx context.Context, into k8s.ObjectList, opts []resour
 		if p.isOperators(into) {
 			return nil
 		}
-		return fmt.Errorf("the cluster does not know this kind, its objects may be elsewhere: %w", err)
+		if p.mesh == nil {
+			return fmt.Errorf("the cluster does not know this kind: where somebody else runs the control plane, name its own kubeconfig with MESH_KUBECONFIG=, or have its objects reached through this cluster (on ASM: access Istio resources via data-plane KubeAPI): %w", err)
+		}
+		return fmt.Errorf("neither this cluster nor that of the mesh knows this kind: %w", err)
 	}
 	return err
 }
@@ -53,7 +56,7 @@ func (p *pass) listOnce(ctx context.Context, into k8s.ObjectList, opts []resourc
 		if !ok {
 			return fmt.Errorf("%T is no list", into)
 		}
-		err := p.client.Resources().GetControllerRuntimeClient().List(ctx, page, &client.ListOptions{Raw: &raw, Limit: pageSize, Continue: next})
+		err := p.clientFor(into).Resources().GetControllerRuntimeClient().List(ctx, page, &client.ListOptions{Raw: &raw, Limit: pageSize, Continue: next})
 		if err == nil {
 			err = meta.EachListItem(page, dropBookkeeping)
 			p.slim(page)
@@ -82,6 +85,7 @@ func (p *pass) slim(page runtime.Object) {
 		}
 		pod.Spec.Volumes, pod.Spec.Tolerations, pod.Spec.Affinity, pod.Status.Conditions = nil, nil, nil, nil
 		delete(pod.Annotations, statusAnnotation)
+		p.texts.pod(pod)
 		for _, all := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 			for j := range all {
 				c := all[j]

@@ -120,6 +120,7 @@ func (p *pool) scrapes(shard int, set *labelSet, m member) (*place, error) {
 	if m.place, err = p.job.place(set, p.release); err != nil || m.place == nil {
 		return nil, err
 	}
+	m.labels = m.labels.kept() // for each target is remembered, until all are worked out
 	key := strconv.Itoa(shard) + " " + m.url
 	for _, x := range p.members[key] {
 		same, err := m.equals(x.place, m.pod != nil && m.pod == x.pod && m.group == x.group)

@@ -162,15 +162,18 @@ func classify(code int, body []byte) Attempt {
 // direct asks a target's application behind its proxy. If its answer is not what
 // a replica has stored of it, it may be several processes: it is asked again.
 func (p *pass) direct(ctx context.Context, t Expected) {
-	name := t.Namespace + "/" + t.Pod
+	p.unread("the application in "+t.Namespace+"/"+t.Pod+" behind its proxy", p.readDirect(ctx, t))
+}
+
+func (p *pass) readDirect(ctx context.Context, t Expected) error {
 	found, err := p.startTimes(ctx, t.Namespace, t.Pod, t.Port, t.Path, 1)
 	if err == nil && !p.explains(t, found) {
 		found, err = p.startTimes(ctx, t.Namespace, t.Pod, t.Port, t.Path, directReads)
 	}
-	p.unread("the application in "+name+" behind its proxy", err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.o.Direct = append(p.o.Direct, Direct{Pod: name, StartTimes: found})
+	p.o.Direct = append(p.o.Direct, Direct{Pod: t.Namespace + "/" + t.Pod, StartTimes: found})
+	return err
 }
 
 func (p *pass) explains(t Expected, found []float64) bool {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +48,9 @@ func (p *pass) readReplica(ctx context.Context, pod string) Replica {
 	targets, err := api.Targets(ctx)
 	p.unread("the targets of "+pod, err)
 	r.Targets, r.Dropped = readTargets(targets)
+	for i := range r.Targets {
+		p.texts.labels(r.Targets[i].Labels)
+	}
 	r.ScrapePools, err = api.ScrapePools(ctx)
 	p.unread("the scrape pools of "+pod, err)
 	own, version, err := api.SelfMetrics(ctx)
@@ -63,6 +67,9 @@ func (p *pass) readReplica(ctx context.Context, pod string) Replica {
 		p.unread("process start times at "+pod, err)
 	} else { // what the applications serve is not known before, only what every scrape leaves
 		r.Scraped, err = newest(ctx, api, scrapedMetric)
+		for i := range r.Scraped {
+			p.texts.labels(r.Scraped[i].Labels)
+		}
 		p.unread("the numbers of samples at "+pod, err)
 	}
 	r.Configuration, err = api.Configuration(ctx)
@@ -161,18 +168,14 @@ const lookback = 5 * time.Minute
 // time of its scrape. An instant query would give each the time of the question,
 // however stale the value.
 func newest(ctx context.Context, api *monitoring.Replica, selector string) ([]Sample, error) {
-	matrix, err := api.RawSamples(ctx, selector, lookback, time.Now())
-	if err != nil {
-		return nil, err
-	}
 	var samples []Sample
-	for _, s := range matrix {
-		if len(s.Values) > 0 {
-			last := s.Values[len(s.Values)-1]
-			samples = append(samples, Sample{Labels: labelsOf(s.Metric), Value: float64(last.Value), At: last.Timestamp.Time().UTC()})
+	err := api.EachSeries(ctx, fmt.Sprintf("%s[%dms]", selector, lookback.Milliseconds()), time.Now(), func(s monitoring.Series) {
+		if len(s.Samples) > 0 {
+			last := s.Samples[len(s.Samples)-1]
+			samples = append(samples, Sample{Labels: s.Labels, Value: float64(last.Value), At: last.Timestamp.Time().UTC()})
 		}
-	}
-	return samples, nil
+	})
+	return samples, err
 }
 
 func labelsOf(m model.Metric) map[string]string {

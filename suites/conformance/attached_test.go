@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -26,7 +27,13 @@ import (
 // attach looks at a simulated cluster as a guest does.
 func attach(t testing.TB, c *simulated.Cluster) observe.Observation {
 	t.Helper()
-	observer, err := observe.NewObserver(cluster.ReadOnly(c.Config()), "default", "default")
+	return attachTo(t, c.Config())
+}
+
+// attachTo is attach by the address of the cluster.
+func attachTo(t testing.TB, config *rest.Config) observe.Observation {
+	t.Helper()
+	observer, err := observe.NewObserver(cluster.ReadOnly(config), "default", "default")
 	require.NoError(t, err)
 	o, err := observer.Attach(t.Context(), observe.Guest{History: 25 * time.Hour, Settle: 3 * time.Second})
 	require.NoError(t, err)
@@ -130,6 +137,34 @@ func TestTheManifestGrantsExactlyTheRules(t *testing.T) {
 		wanted = append(wanted, r.String())
 	}
 	assert.ElementsMatch(t, wanted, granted)
+}
+
+// Where somebody else runs the control plane, the mesh's kinds are in its own API.
+func TestTheMeshIsReadWhereItsAPIIs(t *testing.T) {
+	c, elsewhere := simulated.New(t, whole(t)), simulated.New(t, whole(t))
+	for _, group := range []string{"security.istio.io", "networking.istio.io"} {
+		c.Without(group)
+	}
+	o := attach(t, c)
+	assert.Empty(t, o.PeerAuthentications)
+	i := slices.IndexFunc(o.Unread, func(u observe.Unread) bool { return u.What == "peer authentications" })
+	require.GreaterOrEqual(t, i, 0)
+	assert.Contains(t, o.Unread[i].Reason, "MESH_KUBECONFIG=")
+	assert.Contains(t, o.Unread[i].Reason, "access Istio resources via data-plane KubeAPI")
+
+	observer, err := observe.NewObserver(cluster.ReadOnly(c.Config()), "default", "default")
+	require.NoError(t, err)
+	require.NoError(t, observer.MeshElsewhere(cluster.ReadOnly(elsewhere.Config())))
+	o, err = observer.Attach(t.Context(), observe.Guest{History: 25 * time.Hour, Settle: 3 * time.Second})
+	require.NoError(t, err)
+	assert.Empty(t, o.Unread)
+	assert.Len(t, o.PeerAuthentications, len(whole(t).PeerAuthentications))
+	assert.NotEmpty(t, o.PeerAuthentications)
+	assert.Equal(t, o.Mesh.TrustDomain, o.TrustDomain, "as the sidecars were told")
+	for id, r := range verdicts(t, o) {
+		assert.NotContains(t, []reports.Verdict{reports.Fail, reports.Inconclusive}, r.Verdict, "%s: %s", id, r.Reason)
+	}
+	assert.Empty(t, append(c.Changes(), elsewhere.Changes()...), "nothing but reads was sent to either")
 }
 
 func TestWhomATargetServedIsReadFromItsLogWhereItDoesNotCount(t *testing.T) {

@@ -18,6 +18,13 @@ import (
 var current *Session
 
 func TestMain(m *testing.M) {
+	if targets := os.Getenv(serveTargets); targets != "" {
+		if err := serveAsCluster(targets); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(run.Main(m, run.Suite{
 		Test:     "TestConformance",
 		Plan:     func(r *run.Run) (err error) { current, err = NewSession(r); return err },

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -66,6 +68,32 @@ func TestATargetThatServesFiftyMegabytesIsReadWithoutKeepingThem(t *testing.T) {
 		return false
 	}))
 	assert.Equal(t, 8, passed, "all but those that take a permission")
+}
+
+// A proxy that accepts and never answers costs a bounded time, however many of them are.
+func TestProxiesThatNeverAnswerAreGivenUpTogether(t *testing.T) {
+	c := simulated.New(t, whole(t))
+	c.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		silent := strings.HasSuffix(r.URL.Path, "/stats/prometheus") || strings.HasSuffix(r.URL.Path, "/log")
+		if silent {
+			<-r.Context().Done() // until whoever asks gives up
+		}
+		return silent
+	}
+	observer, err := observe.NewObserver(cluster.ReadOnly(c.Config()), "default", "default")
+	require.NoError(t, err)
+	o, err := observer.Attach(t.Context(), observe.Guest{History: time.Hour, Settle: 3 * time.Second, Asking: 200 * time.Millisecond})
+	require.NoError(t, err)
+	noLie(t, o)
+	require.NotEmpty(t, o.Attached.Asked)
+	for _, pod := range o.Attached.Asked {
+		i := slices.IndexFunc(o.Unread, func(u observe.Unread) bool { return u.What == "what the sidecar of "+pod+" served" })
+		require.GreaterOrEqual(t, i, 0, "%s is not said to be unread", pod)
+		assert.Contains(t, o.Unread[i].Reason, "took longer than the 200ms that they may together")
+	}
+	result := mutualTLSOnTheWire.Judge(o)
+	assert.Equal(t, reports.Inconclusive, result.Verdict, result.Reason)
+	assert.Equal(t, reports.Pass, targetsUp.Judge(o).Verdict, "what needs no sidecar is judged")
 }
 
 func TestATargetThatServesALineWithoutEndIsInconclusive(t *testing.T) {

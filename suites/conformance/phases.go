@@ -85,6 +85,11 @@ func (s *Session) Attach() error {
 		if s.observer, err = observe.NewObserver(r.Guest.Config, r.Guest.Prometheus.Namespace, r.Guest.Prometheus.Name); err != nil {
 			return "", err
 		}
+		if r.Guest.Mesh != nil {
+			if err = s.observer.MeshElsewhere(r.Guest.Mesh); err != nil {
+				return "", err
+			}
+		}
 		s.observation, err = s.observer.Attach(ctx, observe.Guest{Permitted: r.Permit, History: r.History, Settle: r.Settle})
 		return fmt.Sprintf("Prometheus %s; %d requests to the API server", r.Guest.Prometheus, s.observation.Requests), err
 	})

@@ -22,6 +22,7 @@ import (
 // Guest is a run's way into a cluster that is not ours.
 type Guest struct {
 	Config     *rest.Config         // only reads
+	Mesh       *rest.Config         // of the mesh's control plane, if its API is elsewhere; only reads
 	Prometheus types.NamespacedName // under test
 	missing    error                // why there is none
 }
@@ -30,10 +31,13 @@ type Guest struct {
 type attachConfig struct {
 	Kubeconfig string // file, empty for the user's own
 	Context    string // of the kubeconfig, empty for its current one
-	Namespace  string // where to look for the Prometheus, empty for everywhere
-	Prom       string // its name, or namespace/name; empty for the only one
-	Permit     []cluster.Permission
-	History    time.Duration // how far to look back in what Prometheus has stored
+	// MeshKubeconfig and MeshContext are those of the mesh's own API, both empty if it is
+	// that of the cluster.
+	MeshKubeconfig, MeshContext string
+	Namespace                   string // where to look for the Prometheus, empty for everywhere
+	Prom                        string // its name, or namespace/name; empty for the only one
+	Permit                      []cluster.Permission
+	History                     time.Duration // how far to look back in what Prometheus has stored
 }
 
 // defaultHistory is a little longer than Istio's certificates live by default.
@@ -45,6 +49,8 @@ const lookTimeout = 20 * time.Second
 func (c *attachConfig) define(flags *flag.FlagSet) {
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach: kubeconfig of the cluster (default as kubectl finds it)")
 	flags.StringVar(&c.Context, "context", "", "attach: context of the kubeconfig (default its current one)")
+	flags.StringVar(&c.MeshKubeconfig, "mesh-kubeconfig", "", "attach: kubeconfig of the mesh's own API, if its control plane is elsewhere (default none)")
+	flags.StringVar(&c.MeshContext, "mesh-context", "", "attach: context of that kubeconfig (default its current one)")
 	flags.StringVar(&c.Namespace, "namespace", "", "attach: namespace of the Prometheus object (default any)")
 	flags.StringVar(&c.Prom, "prom", "", "attach: name of the Prometheus object, or namespace/name (default the only one)")
 	flags.Func("permit", "attach: what is permitted beyond reading: exec, portforward, or both separated by a comma", func(s string) error {
@@ -69,7 +75,7 @@ func (c *attachConfig) settings() map[string]string {
 		permit = append(permit, string(p))
 	}
 	return map[string]string{
-		"kubeconfig": c.Kubeconfig, "context": c.Context, "namespace": c.Namespace, "prom": c.Prom,
+		"kubeconfig": c.Kubeconfig, "context": c.Context, "mesh-kubeconfig": c.MeshKubeconfig, "mesh-context": c.MeshContext, "namespace": c.Namespace, "prom": c.Prom,
 		"permit": strings.Join(permit, ","), "history": c.History.String(),
 	}
 }
@@ -83,6 +89,11 @@ func (r *Run) guest() error {
 		return UsageError{err}
 	}
 	r.Guest = &Guest{Config: config}
+	if r.MeshKubeconfig != "" || r.MeshContext != "" {
+		if r.Guest.Mesh, err = cluster.Existing(r.MeshKubeconfig, r.MeshContext); err != nil {
+			return UsageError{fmt.Errorf("the mesh's own API: %w", err)}
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
 	defer cancel()
 	found, err := observe.Prometheuses(ctx, config, r.Namespace)

@@ -11,6 +11,7 @@ package simulated
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,10 +45,25 @@ type Cluster struct {
 
 // New serves what was observed until the test ends.
 func New(t testing.TB, o observe.Observation) *Cluster {
+	c := Start(o)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Start serves what was observed until it is closed.
+func Start(o observe.Observation) *Cluster {
 	c := &Cluster{observation: o, collections: collections(o)}
 	c.server = httptest.NewServer(c)
-	t.Cleanup(c.server.Close)
 	return c
+}
+
+// Close ends it, after the last request.
+func (c *Cluster) Close() { c.server.Close() }
+
+// Without takes the kinds of an API group away, as in a cluster whose mesh has its API
+// elsewhere.
+func (c *Cluster) Without(group string) {
+	maps.DeleteFunc(c.collections, func(_ string, x collection) bool { return x.group == group })
 }
 
 // Config is how to reach the cluster.
