@@ -43,8 +43,8 @@ const defaultHistory = 25 * time.Hour
 const lookTimeout = 20 * time.Second
 
 func (c *attachConfig) define(flags *flag.FlagSet) {
-	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach: kubeconfig of the cluster (default as kubectl finds it)")
-	flags.StringVar(&c.Context, "context", "", "attach: context of the kubeconfig (default its current one)")
+	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach, sandbox, clean: kubeconfig of the cluster (default as kubectl finds it)")
+	flags.StringVar(&c.Context, "context", "", "attach, sandbox, clean: context of the kubeconfig (default its current one)")
 	flags.StringVar(&c.Namespace, "namespace", "", "attach: namespace of the Prometheus object (default any)")
 	flags.StringVar(&c.Prom, "prom", "", "attach: name of the Prometheus object, or namespace/name (default the only one)")
 	flags.Func("permit", "attach: what is permitted beyond reading: exec, portforward, or both separated by a comma", func(s string) error {
