@@ -37,6 +37,7 @@ func (s *Sandbox) Claim(ctx context.Context, lost func(error)) (note string, err
 			break
 		}
 		if !apierrors.IsAlreadyExists(err) || try == takes {
+			s.adopt(ctx)
 			return "", fmt.Errorf("making the namespace %s: %w", Namespace, err)
 		}
 		left, err := s.vacate(ctx)
@@ -50,6 +51,20 @@ func (s *Sandbox) Claim(ctx context.Context, lost func(error)) (note string, err
 	}
 	s.release = s.hold(context.WithoutCancel(ctx), lost)
 	return note, nil
+}
+
+// adoptTimeout bounds a look for a namespace whose making was cut short: one request.
+const adoptTimeout = 10 * time.Second
+
+// adopt takes the namespace for this run's if it is, though nobody said so: an interrupt
+// can come after the API server has made it and before it has answered.
+func (s *Sandbox) adopt(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adoptTimeout)
+	defer cancel()
+	n, err := s.kubernetes.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{})
+	if err == nil && n.Labels[ManagedByLabel] == ManagedBy && n.Labels[RunLabel] == s.RunID {
+		s.uid = n.UID
+	}
 }
 
 // served fails if the cluster lacks the kinds of the mesh or of the Operator. Nobody is

@@ -207,3 +207,15 @@ func TestTheRenewalEndsWithItsContext(t *testing.T) {
 	cancel()
 	stop()
 }
+
+// An interrupt may come after the namespace was made and before anybody said so.
+func TestANamespaceWhoseMakingWasCutShortIsRemovedAllTheSame(t *testing.T) {
+	for id, stands := range map[string]bool{"run-1": true, "run-0": false} {
+		k := clusterWith(ofRun(id, time.Second))
+		k.PrependReactor("create", "namespaces", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, context.Canceled })
+		s := run(t, k)
+		_, err := s.Claim(t.Context(), noLoss(t))
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, stands, s.Stands(), id)
+	}
+}

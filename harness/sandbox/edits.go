@@ -158,8 +158,14 @@ func restricted(u *unstructured.Unstructured) {
 		restrictPod(u, "spec", "template", "spec")
 	case "Prometheus": // its containers are the Operator's, which restricts them itself
 		setAt(u, podSecurity(), "spec", "securityContext")
+		// Its image names its user, nobody, and a kubelet cannot tell by a name that it is
+		// not root.
+		manifests.Set(nobody, "spec", "securityContext", "runAsUser")(u)
 	}
 }
+
+// nobody is the number of that user in Prometheus' image.
+const nobody int64 = 65534
 
 func podSecurity() map[string]any {
 	return map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}}

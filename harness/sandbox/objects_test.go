@@ -187,6 +187,9 @@ func TestARestrictedNamespaceGetsPodsThatPass(t *testing.T) {
 		seen++
 	}
 	assert.Equal(t, 9, seen)
+	context, _, err := unstructured.NestedMap(deployed(t, Options{PodSecurity: "restricted"})["Prometheus/default"].Object, "spec", "securityContext")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"runAsNonRoot": true, "runAsUser": int64(65534), "seccompProfile": map[string]any{"type": "RuntimeDefault"}}, context)
 }
 
 func TestWhyNoOperatorLooksAfterTheNamespaceIsTold(t *testing.T) {

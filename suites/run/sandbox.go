@@ -118,10 +118,10 @@ func (r *Run) imagesThere() string {
 	switch {
 	case r.Registry != "":
 		return "registry " + r.Registry + ", by tag"
-	case r.Images == image.Packages:
+	case r.Images == image.Packages: // the user's word: such images have upstream's references
 		return string(image.Packages)
 	}
-	return "registry, by tag"
+	return "by tag, as the nodes have or pull them"
 }
 
 // setUpSandbox takes the namespace and fills it.
