@@ -50,6 +50,10 @@ NAMESPACE ?=
 PROM    ?=
 PERMIT  ?=
 HISTORY ?=
+REVISION ?=
+REGISTRY ?=
+POD_SECURITY ?=
+ALLOW_DISRUPTION ?=
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -71,6 +75,12 @@ VERSIONS = $(if $(OF_PROMETHEUS),-prometheus=$(FROM) -next-prometheus=$(TO),-ist
 
 GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(MESH_KUBECONFIG),-mesh-kubeconfig='$(MESH_KUBECONFIG)') $(if $(MESH_CONTEXT),-mesh-context='$(MESH_CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
 	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
+
+# KUBECONFIG counts for `make clean` only if it is given to make: one that is exported, as
+# that of `make up` is, must not turn what it cleans.
+THERE := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(findstring command,$(origin KUBECONFIG)),-kubeconfig='$(KUBECONFIG)')
+SANDBOX := $(if $(REVISION),-revision='$(REVISION)') $(if $(REGISTRY),-registry='$(REGISTRY)') \
+	$(if $(POD_SECURITY),-pod-security=$(POD_SECURITY)) $(if $(ALLOW_DISRUPTION),-allow-disruption=$(ALLOW_DISRUPTION))
 
 ##@ The main job
 
@@ -95,8 +105,8 @@ down: build ## Remove the cluster that `make up` made
 	@exec $(BINARY) -mode=down $(OPTIONS)
 
 .PHONY: clean
-clean: build ## Remove every cluster that any run left, and its files
-	@exec $(BINARY) -mode=clean $(OPTIONS)
+clean: build ## Remove every cluster that any run left, and its files; with CONTEXT= or KUBECONFIG=, what runs left in that cluster
+	@exec $(BINARY) -mode=clean $(THERE) $(OPTIONS)
 
 ##@ A cluster that is not ours
 
@@ -107,6 +117,10 @@ certify: build ## Judge a cluster by reading alone (CONTEXT= PROM=)
 .PHONY: doctor
 doctor: build ## Say what would make that worth little, and judge nothing (CONTEXT= PROM=)
 	@exec $(BINARY) -mode=doctor $(GUEST) $(OPTIONS)
+
+.PHONY: sandbox
+sandbox: build ## Set everything up in one namespace of our own there, judge it, remove it (CONTEXT= REVISION= REGISTRY=)
+	@exec $(BINARY) -mode=sandbox $(THERE) $(SANDBOX) $(OPTIONS)
 
 ##@ The suite itself
 
@@ -215,14 +229,18 @@ help: ## Show this help
 		DIR     'directory of the run to verify (latest, in OUT)' \
 		PUBLIC_KEY 'file with the ed25519 key that verifies the signature' \
 		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
-		CONTEXT 'certify: context of the kubeconfig (its current one)' \
-		KUBECONFIG 'certify: kubeconfig of the cluster (as kubectl finds it)' \
+		CONTEXT 'certify, sandbox, clean: context of the kubeconfig (its current one)' \
+		KUBECONFIG 'certify, sandbox, clean: kubeconfig of the cluster (as kubectl finds it)' \
 		MESH_KUBECONFIG "certify: kubeconfig of the mesh's own API, if its control plane is elsewhere (none)" \
 		MESH_CONTEXT 'certify: context of that kubeconfig (its current one)' \
 		NAMESPACE 'certify: namespace of the Prometheus object (any)' \
 		PROM    'certify: the Prometheus object, name or namespace/name (the only one)' \
 		PERMIT  'certify: what is permitted beyond reading: exec,portforward' \
 		HISTORY 'certify: how far to look back in what Prometheus has stored (25h)' \
+		REVISION 'sandbox: revision or tag of the mesh that injects sidecars (the only one)' \
+		REGISTRY 'sandbox: where nodes pull every image from: host:port/path (as upstream has them)' \
+		POD_SECURITY 'sandbox: restricted, to enforce that level on the namespace' \
+		ALLOW_DISRUPTION 'sandbox: control-plane-outage,root-rotated,operator-restart: of what others use as well' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'
 	@printf '\n%s\n' 'Exit codes of bin/conformance: 0 conformant, 1 a check failed, 2 set-up failed, 3 leftovers,'

@@ -1,6 +1,8 @@
 package manifests
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -65,6 +67,24 @@ func replaceImages(value any, references map[string]string) any {
 				return v[:n] + to
 			}
 		}
+	}
+	return value
+}
+
+// Replace puts one text in the place of another in every string of a value, and gives
+// the value back.
+func Replace(value any, from, to string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = Replace(v[k], from, to)
+		}
+	case []any:
+		for i := range v {
+			v[i] = Replace(v[i], from, to)
+		}
+	case string:
+		return strings.ReplaceAll(v, from, to)
 	}
 	return value
 }

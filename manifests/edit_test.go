@@ -161,3 +161,8 @@ func TestApplyCarriesOutEveryEditInOrder(t *testing.T) {
 		assert.Equal(t, "second", value)
 	}
 }
+
+func TestReplaceReachesEveryString(t *testing.T) {
+	value := map[string]any{"a": []any{"x/default/y", map[string]any{"b": "default"}, int64(1)}, "c": true}
+	assert.Equal(t, map[string]any{"a": []any{"x/own/y", map[string]any{"b": "own"}, int64(1)}, "c": true}, Replace(value, "default", "own"))
+}

@@ -15,6 +15,31 @@ import (
 // kubeconfig, as kubectl finds both, or from within the cluster. Empty means the
 // user's own kubeconfig and its current context. What it returns can only read.
 func Existing(kubeconfig, context string, permitted ...Permission) (*rest.Config, error) {
+	config, err := reach(kubeconfig, context)
+	if err != nil {
+		return nil, err
+	}
+	return ReadOnly(config, permitted...), nil
+}
+
+// ExistingWithin is Existing for a run that makes things there, in some namespaces
+// and nowhere else: see [Within].
+func ExistingWithin(kubeconfig, context string, namespaces ...string) (*rest.Config, error) {
+	config, err := reach(kubeconfig, context)
+	if err != nil {
+		return nil, err
+	}
+	return Within(config, namespaces...), nil
+}
+
+// ExistingToClean is Existing for who removes what runs left there: it can change
+// whatever its user can.
+func ExistingToClean(kubeconfig, context string) (*rest.Config, error) {
+	return reach(kubeconfig, context)
+}
+
+// reach reads a kubeconfig, or the credentials that a pod has.
+func reach(kubeconfig, context string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
@@ -34,7 +59,7 @@ func Existing(kubeconfig, context string, permitted ...Permission) (*rest.Config
 	}
 	config.QPS, config.Burst = guestQPS, 2*guestQPS
 	config.UserAgent = userAgent
-	return ReadOnly(config, permitted...), nil
+	return config, nil
 }
 
 // guestQPS is how many requests a second a guest sends at most. A pass is a few

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,9 +56,13 @@ var resources = []schema.GroupVersionResource{
 	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"},
 }
 
-// Collect writes objects and logs into dir. It collects what it can: the error
-// names what it could not, for the reader to know of.
-func Collect(ctx context.Context, config *rest.Config, dir string) error {
+// ofTheCluster are those of them that are in no namespace.
+var ofTheCluster = map[string]bool{"namespaces": true, "nodes": true, "mutatingwebhookconfigurations": true}
+
+// Collect writes objects and logs into dir, of one namespace or, if that is empty, of
+// the whole cluster: in one that is not ours, the rest is none of our business. It
+// collects what it can: the error names what it could not, for the reader to know of.
+func Collect(ctx context.Context, config *rest.Config, dir, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	objects, err := dynamic.NewForConfig(config)
@@ -73,22 +78,26 @@ func Collect(ctx context.Context, config *rest.Config, dir string) error {
 			return fmt.Errorf("making room for evidence: %w", err)
 		}
 	}
-	failures := make([]error, len(resources)+1)
+	kept := resources
+	if namespace != "" {
+		kept = slices.DeleteFunc(slices.Clone(kept), func(r schema.GroupVersionResource) bool { return ofTheCluster[r.Resource] })
+	}
+	failures := make([]error, len(kept)+1)
 	var g errgroup.Group
 	g.SetLimit(6)
-	for i, r := range resources {
+	for i, r := range kept {
 		g.Go(func() error {
-			failures[i] = collectObjects(ctx, objects, r, filepath.Join(dir, "objects"))
+			failures[i] = collectObjects(ctx, objects.Resource(r).Namespace(namespace), r, filepath.Join(dir, "objects"))
 			return nil
 		})
 	}
-	failures[len(resources)] = collectLogs(ctx, k, filepath.Join(dir, "logs"))
+	failures[len(kept)] = collectLogs(ctx, k, filepath.Join(dir, "logs"), namespace)
 	_ = g.Wait() // failures are kept above
 	return errors.Join(failures...)
 }
 
-func collectObjects(ctx context.Context, client dynamic.Interface, r schema.GroupVersionResource, dir string) error {
-	list, err := client.Resource(r).List(ctx, metav1.ListOptions{})
+func collectObjects(ctx context.Context, collection dynamic.ResourceInterface, r schema.GroupVersionResource, dir string) error {
+	list, err := collection.List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil // the cluster does not know this kind: there is none to keep
 	}
@@ -130,8 +139,8 @@ func hideValues(node any) {
 	}
 }
 
-func collectLogs(ctx context.Context, k kubernetes.Interface, dir string) error {
-	pods, err := k.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+func collectLogs(ctx context.Context, k kubernetes.Interface, dir, namespace string) error {
+	pods, err := k.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing pods for their logs: %w", err)
 	}

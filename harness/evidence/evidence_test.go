@@ -145,7 +145,7 @@ func collect(t *testing.T, a *apiServer) (dir string, err error) {
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	dir = filepath.Join(t.TempDir(), "evidence")
-	return dir, Collect(t.Context(), &rest.Config{Host: server.URL, QPS: 1000, Burst: 1000}, dir)
+	return dir, Collect(t.Context(), &rest.Config{Host: server.URL, QPS: 1000, Burst: 1000}, dir, "")
 }
 
 func content(t *testing.T, path ...string) string {
@@ -225,6 +225,21 @@ func TestALogIsBounded(t *testing.T) {
 func TestAFolderThatCannotBeMadeIsNamed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
-	err := Collect(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, file)
+	err := Collect(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, file, "")
 	assert.ErrorContains(t, err, "making room for evidence")
+}
+
+// In a cluster that is not ours, nobody else's objects and logs are any of our business.
+func TestOfOneNamespaceNothingElseIsAskedFor(t *testing.T) {
+	a := everything()
+	server := httptest.NewServer(a)
+	t.Cleanup(server.Close)
+	dir := filepath.Join(t.TempDir(), "evidence")
+	require.NoError(t, Collect(t.Context(), &rest.Config{Host: server.URL, QPS: 1000, Burst: 1000}, dir, "own"))
+	require.NotEmpty(t, a.asked)
+	for _, path := range a.asked {
+		assert.True(t, strings.Contains(path, "/namespaces/own/") || strings.Contains(path, "/namespaces/default/pods/p/log"), "%s (the fake's pod says that it is of default)", path)
+	}
+	assert.FileExists(t, filepath.Join(dir, "objects", "pods.yaml"))
+	assert.NoFileExists(t, filepath.Join(dir, "objects", "nodes.yaml"))
 }

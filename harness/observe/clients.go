@@ -28,15 +28,23 @@ const (
 // milliseconds, and one that does neither must not hold up the pass.
 const clientTimeout = 1500 * time.Millisecond
 
-// clientPod finds the running pod of a client, or nil: not every subject has one.
+// clientPod finds the running pod of a client, or nil: not every subject has one. That
+// beside the Prometheus comes first: another subject in the cluster may have one too.
 func (p *pass) clientPod(app string) *corev1.Pod {
-	i := slices.IndexFunc(p.o.Pods, func(pod corev1.Pod) bool {
-		return pod.Labels["app"] == app && pod.Status.Phase == corev1.PodRunning
-	})
-	if i < 0 {
-		return nil
+	var found *corev1.Pod
+	for i := range p.o.Pods {
+		pod := &p.o.Pods[i]
+		if pod.Labels["app"] != app || pod.Status.Phase != corev1.PodRunning {
+			continue
+		}
+		if pod.Namespace == p.namespace {
+			return pod
+		}
+		if found == nil {
+			found = pod
+		}
 	}
-	return &p.o.Pods[i]
+	return found
 }
 
 // askFrom has a client ask every target, in the way that the flags say, and calls

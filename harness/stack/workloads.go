@@ -30,17 +30,12 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 	if err != nil {
 		return "", err
 	}
-	edits := append(v.Edits(), manifests.InNamespace(Namespace), manifests.WithImages(p.byUpstream()),
-		// The Operator generates the configuration for this version.
-		manifests.OnlyKind("Prometheus", manifests.Set(p.prometheus, "spec", "version")))
-	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, edits...)...)
-	for _, folder := range []string{manifests.Probe, manifests.Unmeshed, manifests.Bookinfo, manifests.Guide} {
-		read, err := manifests.Read(folder)
-		if err != nil {
-			return "", err
-		}
-		objects = append(objects, manifests.Apply(read, edits...)...)
+	guide, err := Workloads(v, Namespace, p.prometheus, p.byUpstream())
+	if err != nil {
+		return "", err
 	}
+	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, workloadEdits(v, Namespace, p.prometheus, p.byUpstream())...)...)
+	objects = append(objects, guide...)
 	if err := cluster.Apply(ctx, s.Client, objects...); err != nil {
 		return "", err
 	}

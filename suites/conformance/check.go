@@ -35,6 +35,9 @@ type Check struct {
 	// Disrupts says what the check needs changed while it looks on; empty for a check
 	// that only reads.
 	Disrupts string
+	// Shared is the name under which the owner of a cluster allows what the check
+	// disrupts, if others use that as well; empty for what only the subject has.
+	Shared string
 	// Reads names what the check needs to see, by the beginnings of what
 	// [observe.Unread] calls it. If any of it was not read, the check cannot pass.
 	Reads []string

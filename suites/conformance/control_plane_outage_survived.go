@@ -18,6 +18,7 @@ var controlPlaneOutageSurvived = Check{
 	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "istiod is taken away for some seconds",
+	Shared:   ControlPlaneOutage,
 	Assess: func(o *subject, f *finding) {
 		survival{
 			disruption: ControlPlaneOutage,

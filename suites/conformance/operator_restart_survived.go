@@ -10,6 +10,7 @@ var operatorRestartSurvived = Check{
 	Profile:  ProfileResilience,
 	Level:    reports.Core,
 	Disrupts: "the Prometheus Operator is restarted",
+	Shared:   OperatorRestart,
 	Assess: survival{
 		disruption: OperatorRestart,
 		bound:      "no scrape, since the Operator takes no part in scraping",

@@ -13,7 +13,6 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
 
@@ -54,7 +53,7 @@ func (s *Session) wants(checks ...Check) bool {
 // scraped in time is for the checks to say.
 func (s *Session) Observe() error {
 	s.failed = s.run.Phase("first scrapes", func(ctx context.Context) (string, error) {
-		config, err := s.run.Stack.Cluster.REST()
+		config, err := s.run.REST()
 		if err != nil {
 			return "", err
 		}
@@ -63,7 +62,7 @@ func (s *Session) Observe() error {
 		} else if len(restored) > 0 {
 			s.run.Terminal.Note("an earlier run had left disrupted, and this one restored: " + strings.Join(restored, ", "))
 		}
-		if s.observer, err = observe.NewObserver(config, stack.Namespace, "default"); err != nil {
+		if s.observer, err = observe.NewObserver(config, s.run.SubjectNamespace(), "default"); err != nil {
 			return "", err
 		}
 		_, note := s.observer.Settle(ctx, s.run.Settle)
@@ -101,7 +100,7 @@ func (s *Session) Admit() error {
 	if !s.wants(identityAuthorized) {
 		return nil
 	}
-	d, err := OnlyPrometheusAdmitted(s.run.Stack.Client)
+	d, err := OnlyPrometheusAdmitted(s.run.Stack.Client, s.run.SubjectNamespace(), s.observation.TrustDomain)
 	if err != nil {
 		return err
 	}
@@ -151,7 +150,7 @@ func (s *Session) Watch() error {
 // caFile.
 func (s *Session) besideVariant(ctx context.Context, work func(context.Context) error) error {
 	client := s.run.Stack.Client
-	d, err := WithoutCAFile(client)
+	d, err := WithoutCAFile(client, s.run.SubjectNamespace())
 	if err != nil {
 		return err
 	}
@@ -162,7 +161,7 @@ func (s *Session) besideVariant(ctx context.Context, work func(context.Context) 
 		before := s.observation
 		g.Go(func() error {
 			variant = s.observer.Variant(gctx, before, WithoutCA, func(ctx context.Context) error {
-				return cluster.Refresh(ctx, client, stack.Namespace, "operator.prometheus.io/name")
+				return cluster.Refresh(ctx, client, s.run.SubjectNamespace(), "operator.prometheus.io/name")
 			})
 			return nil
 		})
@@ -220,17 +219,26 @@ func (s *Session) rootSteps(ctx context.Context) ([]observe.RootStep, error) {
 					return err
 				}
 				// What the agents trust istiod by is in a ConfigMap that pods mount.
-				return cluster.Refresh(ctx, client, stack.Namespace, "")
+				return cluster.Refresh(ctx, client, s.run.SubjectNamespace(), "")
 			},
 		})
 	}
 	return steps, nil
 }
 
+// parts are those of the subject that can be disrupted.
+func (s *Session) parts() Parts {
+	p := OwnParts(s.run.SubjectNamespace())
+	if s.run.Mode == run.Sandbox {
+		p.Operator, p.ControlPlane = s.run.Shared.Operator, s.run.Shared.ControlPlane
+	}
+	return p
+}
+
 // Disrupt brings the disruptions about that the planned checks ask for, one at a
 // time: a check's ID is the name of its disruption and "-survived".
 func (s *Session) Disrupt() error {
-	for _, d := range Disruptions(s.run.Stack.Client, stack.Namespace, s.run.Outage) {
+	for _, d := range Disruptions(s.run.Stack.Client, s.parts(), s.run.Outage) {
 		wanted := func(p Planned) bool { return p.ID == d.Name+"-survived" && p.Reason == "" }
 		if s.failed != nil || !slices.ContainsFunc(s.planned, wanted) {
 			continue

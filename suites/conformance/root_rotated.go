@@ -20,6 +20,7 @@ var rootRotated = Check{
 	Profile:  ProfileRotation,
 	Level:    reports.Extended,
 	Disrupts: "the root of the mesh is replaced",
+	Shared:   "root-rotated",
 	Long:     "it takes half a minute",
 	Reads:    reads(),
 	Assess: func(o *subject, f *finding) {

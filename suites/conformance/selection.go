@@ -20,13 +20,15 @@ type Selection struct {
 	Labels   labels.Selector   // of [Check.Labels]; nil means all
 	Skip     map[string]string // reason, by ID
 	Attached bool              // the subject stood before, and is only read
+	Sandbox  bool              // the subject is a namespace of a cluster that is not ours
+	Allowed  []string          // disruptions of shared parts that its owner allows, by [Check.Shared]
 }
 
 // Planned is a check and whether it runs.
 type Planned struct {
 	Check
 	Reason  string // why it does not run; empty if it does
-	Skipped bool   // it would have run but for the skip list: the report says so
+	Skipped bool   // it would have run but for the skip list, or for what is not allowed: the report says so
 }
 
 // Plan decides for every check of the catalogue. It fails if the selection names
@@ -53,12 +55,18 @@ func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
 	if err := s.checkLabels(); err != nil {
 		return nil, err
 	}
+	if err := s.checkAllowed(catalogue); err != nil {
+		return nil, err
+	}
 	var planned []Planned
 	runs := 0
 	for _, c := range catalogue {
 		p := Planned{Check: c, Reason: s.reason(c)}
 		if _, listed := s.Skip[c.ID]; listed && p.Reason == "" {
 			p.Reason, p.Skipped = s.Skip[c.ID], true
+		}
+		if s.Sandbox && c.Shared != "" && p.Reason == "" && !slices.Contains(s.Allowed, c.Shared) {
+			p.Reason, p.Skipped = c.Disrupts+", which others use as well: it runs only with -allow-disruption="+c.Shared, true
 		}
 		if p.Reason == "" {
 			runs++
@@ -69,6 +77,22 @@ func (s Selection) Plan(catalogue []Check) ([]Planned, error) {
 		return nil, fmt.Errorf("no check is selected: %s", s)
 	}
 	return planned, nil
+}
+
+// checkAllowed fails if what is allowed is no disruption of a shared part.
+func (s Selection) checkAllowed(catalogue []Check) error {
+	var known []string
+	for _, c := range catalogue {
+		if c.Shared != "" {
+			known = append(known, c.Shared)
+		}
+	}
+	for _, a := range s.Allowed {
+		if !slices.Contains(known, a) {
+			return fmt.Errorf("there is no disruption %q of a shared part: use %s", a, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // checkLabels fails if the selector names a label that no check has: it would

@@ -2,12 +2,15 @@ package conformance
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
@@ -47,6 +50,53 @@ func TestInAClusterThatIsNotOursNothingRunsButWhatReads(t *testing.T) {
 	}, run)
 	_, err = Selection{Attached: true, Profiles: []string{ProfileResilience}}.Plan(Catalogue())
 	assert.ErrorContains(t, err, "no check is selected")
+}
+
+// What others use as well is disrupted only if their owner named it; the report says
+// that it was not. What is only of our namespace is disrupted as ever.
+func TestInASandboxNothingSharedIsDisruptedUnlessItIsNamed(t *testing.T) {
+	disrupted := Selection{Sandbox: true, Profiles: []string{ProfileRotation, ProfileResilience}}
+	for allowed, want := range map[string][]string{
+		"":                                  {"control-plane-outage-survived", "operator-restart-survived", "root-rotated"},
+		"control-plane-outage,root-rotated": {"operator-restart-survived"},
+		"control-plane-outage,root-rotated,operator-restart": nil,
+	} {
+		s := disrupted
+		if allowed != "" {
+			s.Allowed = strings.Split(allowed, ",")
+		}
+		planned, err := s.Plan(Catalogue())
+		require.NoError(t, err)
+		var skipped []string
+		for _, p := range planned {
+			if p.Skipped {
+				skipped = append(skipped, p.ID)
+				assert.Contains(t, p.Reason, "-allow-disruption="+p.Shared)
+			}
+		}
+		assert.ElementsMatch(t, want, skipped, allowed)
+		assert.Subset(t, ids(planned), []string{"scraper-certificate-rotated", "sidecar-restart-survived", "workload-rollout-survived", "prometheus-restart-survived"})
+	}
+	disrupted.Sandbox = false
+	planned, err := disrupted.Plan(Catalogue())
+	require.NoError(t, err)
+	assert.Contains(t, ids(planned), "root-rotated", "on a cluster of our own nothing is shared")
+	disrupted.Allowed = []string{"everything"}
+	_, err = disrupted.Plan(Catalogue())
+	assert.ErrorContains(t, err, `no disruption "everything" of a shared part: use root-rotated, operator-restart, control-plane-outage`)
+}
+
+// In another namespace and trust domain the policy admits the Prometheus that is there.
+func TestThePolicyNamesThePrometheusOfTheSubject(t *testing.T) {
+	for domain, want := range map[string]string{"": "cluster.local", "mesh.example": "mesh.example"} {
+		objects, err := manifests.Read(manifests.Policy)
+		require.NoError(t, err)
+		admitting("mtls-scrape-sandbox", domain)(objects[0])
+		rules, _, err := unstructured.NestedSlice(objects[0].Object, "spec", "rules")
+		require.NoError(t, err)
+		from := rules[0].(map[string]any)["from"].([]any)[0].(map[string]any)["source"].(map[string]any)
+		assert.Equal(t, []any{want + "/ns/mtls-scrape-sandbox/sa/prometheus-full-access"}, from["principals"])
+	}
 }
 
 func selector(text string) labels.Selector {

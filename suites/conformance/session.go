@@ -35,6 +35,7 @@ func NewSession(r *run.Run) (*Session, error) {
 		}
 	}
 	selection.Attached = r.Mode == run.Attach || r.Mode == run.Doctor || s.observation.Attached != nil
+	selection.Sandbox, selection.Allowed = r.Mode == run.Sandbox, r.Disruptions
 	for _, l := range r.Levels {
 		selection.Levels = append(selection.Levels, reports.Level(l))
 	}

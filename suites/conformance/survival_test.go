@@ -32,7 +32,7 @@ func checkNamed(t *testing.T, id string) Check {
 func TestEveryDisruptionOfTheRealStackWasSurvived(t *testing.T) {
 	o := whole(t)
 	episodes := resilience(&o)
-	require.Len(t, episodes, len(Disruptions(nil, "default", time.Second)), "each disruption was recorded")
+	require.Len(t, episodes, len(Disruptions(nil, OwnParts("default"), time.Second)), "each disruption was recorded")
 	for id := range episodes {
 		result := checkNamed(t, id).Judge(o)
 		assert.Equal(t, reports.Pass, result.Verdict, "%s: %s", id, result.Reason)

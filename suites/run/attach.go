@@ -47,8 +47,8 @@ const defaultHistory = 25 * time.Hour
 const lookTimeout = 20 * time.Second
 
 func (c *attachConfig) define(flags *flag.FlagSet) {
-	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach: kubeconfig of the cluster (default as kubectl finds it)")
-	flags.StringVar(&c.Context, "context", "", "attach: context of the kubeconfig (default its current one)")
+	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach, sandbox, clean: kubeconfig of the cluster (default as kubectl finds it)")
+	flags.StringVar(&c.Context, "context", "", "attach, sandbox, clean: context of the kubeconfig (default its current one)")
 	flags.StringVar(&c.MeshKubeconfig, "mesh-kubeconfig", "", "attach: kubeconfig of the mesh's own API, if its control plane is elsewhere (default none)")
 	flags.StringVar(&c.MeshContext, "mesh-context", "", "attach: context of that kubeconfig (default its current one)")
 	flags.StringVar(&c.Namespace, "namespace", "", "attach: namespace of the Prometheus object (default any)")

@@ -16,6 +16,9 @@ import (
 // cleanUp removes clusters of this project: one by name, or all of them, with the files
 // of those that are gone already and an engine that was started for them.
 func cleanUp(c Config) int {
+	if c.Mode == Clean && (c.Kubeconfig != "" || c.Context != "") {
+		return cleanSandbox(c)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	engineDir := filepath.Join(c.Cache, "engine")

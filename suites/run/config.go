@@ -43,9 +43,17 @@ const (
 	Attach Mode = "attach"
 	// Doctor looks for what would make Attach worth little.
 	Doctor Mode = "doctor"
+	// Sandbox judges a set-up of our own in a namespace of a cluster that is not ours.
+	Sandbox Mode = "sandbox"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor, Sandbox}
+
+// modeNames are those that a user can give.
+const modeNames = "e2e, up, check, down, clean, explain, compare, verify, attach, doctor or sandbox"
+
+// Guest reports whether a run of the mode is in a cluster that is not ours.
+func (m Mode) Guest() bool { return m == Attach || m == Doctor || m == Sandbox }
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -86,6 +94,7 @@ type Config struct {
 	Format        string // how a comparison or a verification is shown
 
 	attachConfig
+	sandboxConfig
 
 	file    string
 	keyFile string
@@ -112,9 +121,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare, verify, attach or doctor", func(s string) error {
+	flags.Func("mode", "what to do: "+modeNames, func(s string) error {
 		if !slices.Contains(modes, Mode(s)) {
-			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare, verify, attach or doctor")
+			return errors.New("there is no such mode: use " + modeNames)
 		}
 		c.Mode = Mode(s)
 		return nil
@@ -200,6 +209,7 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		return nil
 	})
 	c.attachConfig.define(flags)
+	c.defineSandbox(flags)
 	flags.StringVar(&c.keyFile, "key", "", "file with the ed25519 key that signs the attestation (default the variable "+reports.SigningKeyVariable+"; unsigned without)")
 	flags.StringVar(&c.file, "config", "", "configuration file (default config.yaml, if there is one)")
 	return nil
@@ -365,6 +375,7 @@ func (c Config) Settings() map[string]string {
 		skip = append(skip, id+"="+c.Skip[id])
 	}
 	settings := c.settings()
+	maps.Copy(settings, c.sandboxSettings())
 	maps.Copy(settings, map[string]string{
 		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "next-prometheus": c.NextPrometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),

@@ -24,6 +24,9 @@ func (r *Run) finish() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), finishTimeout)
 	defer cancel()
+	if r.Mode == Sandbox {
+		return r.finishSandbox(ctx)
+	}
 	if r.unsound() {
 		r.takeEvidence(ctx)
 	}
@@ -35,13 +38,22 @@ func (r *Run) finish() error {
 		r.Terminal.Note(fmt.Sprintf("the cluster %s stays; KUBECONFIG=%s; `make down CLUSTER=%s` removes it", r.Cluster, filepath.Join(r.dir, "kubeconfig"), r.Cluster))
 		return nil
 	}
+	return r.removal(func() (string, error) {
+		stood := r.Stack != nil && r.Stack.Cluster != nil
+		err := r.Stack.Down(ctx)
+		if r.ownDir || stood {
+			err = errors.Join(err, os.RemoveAll(r.dir))
+		}
+		return "nothing is left", err
+	})
+}
+
+// removal is the phase that removes what the run made. Every line of its error is
+// something that is left.
+func (r *Run) removal(remove func() (note string, err error)) error {
 	start := time.Now()
 	r.Terminal.PhaseStart("clean-up")
-	stood := r.Stack != nil && r.Stack.Cluster != nil
-	err := r.Stack.Down(ctx)
-	if r.ownDir || stood {
-		err = errors.Join(err, os.RemoveAll(r.dir))
-	}
+	note, err := remove()
 	took := time.Since(start)
 	r.Report.Phases = append(r.Report.Phases, reports.Phase{Name: "clean-up", Seconds: took.Seconds()})
 	if err != nil {
@@ -49,7 +61,7 @@ func (r *Run) finish() error {
 		r.Report.Leftovers = append(r.Report.Leftovers, strings.Split(err.Error(), "\n")...)
 		return err
 	}
-	r.Terminal.PhaseDone("clean-up", took, "nothing is left")
+	r.Terminal.PhaseDone("clean-up", took, note)
 	return nil
 }
 
@@ -69,15 +81,18 @@ func (r *Run) unsound() bool {
 // takeEvidence keeps objects and logs. A failure of it is told and changes no
 // verdict.
 func (r *Run) takeEvidence(ctx context.Context) {
-	if r.Stack == nil || r.Stack.Cluster == nil {
+	namespace := "" // all of a cluster of our own
+	if r.Mode == Sandbox {
+		namespace = r.SubjectNamespace()
+	} else if r.Stack == nil || r.Stack.Cluster == nil {
 		return
 	}
 	start := time.Now()
 	r.Terminal.PhaseStart("evidence")
 	dir := filepath.Join(r.Out, r.ID, "evidence")
-	config, err := r.Stack.Cluster.REST()
+	config, err := r.REST()
 	if err == nil {
-		err = evidence.Collect(ctx, config, dir)
+		err = evidence.Collect(ctx, config, dir, namespace)
 	}
 	took := time.Since(start)
 	r.Report.Phases = append(r.Report.Phases, reports.Phase{Name: "evidence", Seconds: took.Seconds()})

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	os.Exit(Main(m, Suite{
-		Test: "TestOfTheSuite",
+		Test:  "TestOfTheSuite",
+		Guest: true,
 		Plan: func(r *Run) error {
 			if r.Select != nil && r.Select.String() == "absent" {
 				return errors.New("no check is selected")

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sandbox"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -37,7 +38,9 @@ type Run struct {
 	ID       string
 	Env      env.Environment
 	Stack    *stack.Stack
-	Guest    *Guest // of a run in a cluster that is not ours
+	Guest    *Guest           // of a run in a cluster that is not ours
+	Sandbox  *sandbox.Sandbox // the namespace of our own there, if the run makes one
+	Shared   sandbox.Shared   // what others use there as well
 	Report   *reports.Report
 	Terminal *reports.Terminal
 	Total    int // how many checks there are, for "[n/N]"
@@ -65,6 +68,8 @@ type Suite struct {
 	Variant *stack.Variant
 	// Setting is set up in place of the guide's; nil stands for that.
 	Setting *stack.Setting
+	// Guest says that the suite can also judge a cluster that is not ours.
+	Guest bool
 	// Plan takes the run over before anything is made. An error is the user's: he
 	// asked for something that is not there.
 	Plan func(r *Run) error
@@ -100,6 +105,9 @@ func Main(m *testing.M, s Suite) int {
 	case Verify:
 		return verify(config, s.Verifier)
 	}
+	if config.Mode.Guest() && !s.Guest {
+		return usage(fmt.Errorf("mode %s is of the conformance suite: this one needs a cluster of its own", config.Mode))
+	}
 	mustSet("test.run", "^"+s.Test+"$")
 	r := newRun(config, s)
 	defer r.cancel()
@@ -120,6 +128,11 @@ func Main(m *testing.M, s Suite) int {
 	}
 	if r.Mode == Attach || r.Mode == Doctor {
 		if err := r.guest(); err != nil {
+			return usage(err)
+		}
+	}
+	if r.Mode == Sandbox {
+		if err := r.sandbox(); err != nil {
 			return usage(err)
 		}
 	}
@@ -146,7 +159,7 @@ func mustSet(name, value string) {
 func newRun(c Config, s Suite) *Run {
 	now := time.Now()
 	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
-	if c.Cluster == "" && c.Mode != Attach && c.Mode != Doctor {
+	if c.Cluster == "" && !c.Mode.Guest() {
 		c.Cluster = cluster.Prefix + id
 	}
 	r := &Run{
@@ -211,8 +224,11 @@ func (r *Run) handleSignals() (stop func()) {
 
 // setUp brings the subject about.
 func (r *Run) setUp() error {
-	if r.Mode == Attach {
+	switch r.Mode {
+	case Attach:
 		return r.openGuest()
+	case Sandbox:
+		return r.setUpSandbox()
 	}
 	if err := r.makeDir(); err != nil {
 		return r.setUpFailed("prepare", fmt.Errorf("making room for the cluster's files: %w (set CACHE to a folder that can be written)", err))
