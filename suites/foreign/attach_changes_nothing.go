@@ -31,7 +31,7 @@ var attachChangesNothing = Check{
 			}
 		}
 		for _, what := range slices.Sorted(maps.Keys(counts)) {
-			f.Saw(sourceAudit, user, "%d times %s", counts[what], what)
+			f.Saw(sourceAudit, user(reading), "%d times %s", counts[what], what)
 		}
 	},
 }

@@ -12,7 +12,7 @@ type Check struct {
 
 // Catalogue lists every check in the order in which they are judged.
 func Catalogue() []Check {
-	return []Check{attachJudgesRight, attachNeedsEachRule, attachChangesNothing}
+	return []Check{attachJudgesRight, attachNeedsEachRule, attachChangesNothing, sandboxJudgesRight, sandboxStaysWithin}
 }
 
 // Judge applies a check. Without evidence nothing passes.

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sandbox"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -35,6 +38,14 @@ func (t Trial) note() string {
 	return fmt.Sprintf("exit code %d, %d checks, %d requests", t.ExitCode, len(t.Report.Checks), t.Report.APIRequests)
 }
 
+// said is what the run told of itself, if anything.
+func (t Trial) said() string {
+	if t.Report.Error != nil {
+		return t.Report.Error.Message
+	}
+	return strings.Join(append(t.Report.Leftovers, t.Said), " ")
+}
+
 // guest is who tries.
 type guest struct {
 	binary     string
@@ -42,22 +53,37 @@ type guest struct {
 	kubeconfig string
 }
 
-// attach runs the binary as an owner would.
+// attach judges a Prometheus by reading alone.
 func (g guest) attach(ctx context.Context, name, prometheus string) (Trial, error) {
-	t := Trial{Name: name, Prometheus: prometheus}
 	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
 	defer cancel()
+	return g.try(ctx, name, prometheus, "-mode=attach", "-prom="+prometheus, "-settle=20s")
+}
+
+// sandbox judges the guide's set-up in a namespace of its own. The nodes have the images
+// that were built from packages.
+func (g guest) sandbox(ctx context.Context) (Trial, error) {
+	ctx, cancel := context.WithTimeout(ctx, sandboxTimeout)
+	defer cancel()
+	return g.try(ctx, "sandbox", sandbox.Namespace+"/"+sandbox.Prometheus, "-mode=sandbox", "-images=packages")
+}
+
+// try runs the binary as an owner would.
+func (g guest) try(ctx context.Context, name, prometheus string, arguments ...string) (Trial, error) {
+	t := Trial{Name: name, Prometheus: prometheus}
 	out := filepath.Join(g.dir, name)
-	cmd := exec.CommandContext(ctx, g.binary, "-mode=attach", "-kubeconfig="+g.kubeconfig, "-prom="+prometheus, "-out="+out, "-settle=20s")
+	cmd := exec.CommandContext(ctx, g.binary, append(arguments, "-kubeconfig="+g.kubeconfig, "-out="+out)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // what it made it removes
+	cmd.WaitDelay = time.Minute
 	said, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return t, fmt.Errorf("attaching to %s for %s: %w", prometheus, name, context.Cause(ctx))
+		return t, fmt.Errorf("running %s on %s: %w", name, prometheus, context.Cause(ctx))
 	case errors.As(err, &exit):
 		t.ExitCode = exit.ExitCode()
 	case err != nil:
-		return t, fmt.Errorf("attaching to %s for %s: %w", prometheus, name, err)
+		return t, fmt.Errorf("running %s on %s: %w", name, prometheus, err)
 	}
 	report := filepath.Join(out, "latest", reports.FileName)
 	if _, err := os.Stat(report); errors.Is(err, os.ErrNotExist) {
@@ -70,7 +96,7 @@ func (g guest) attach(ctx context.Context, name, prometheus string) (Trial, erro
 
 // impersonate writes a kubeconfig by which its user is the guest. It has the cluster's
 // own credentials in it and belongs beside them.
-func impersonate(kubeconfig, path string) error {
+func impersonate(kubeconfig, path, user string) error {
 	config, err := clientcmd.LoadFromFile(kubeconfig)
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig of the cluster: %w", err)
@@ -81,10 +107,10 @@ func impersonate(kubeconfig, path string) error {
 	return clientcmd.WriteToFile(*config, path)
 }
 
-// grant applies the role of manifests/certify, less some rules, as its own words say for
+// grant applies a role of manifests/certify, less some rules, as its own words say for
 // this cluster: the account lives in the owner's namespace, and the control plane's
 // configuration is called after its revision.
-func grant(ctx context.Context, client klient.Client, less ...observe.Rule) error {
+func grant(ctx context.Context, client klient.Client, role string, less ...observe.Rule) error {
 	objects, err := manifests.Read(manifests.Certify)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sandbox"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/conformance"
@@ -51,7 +52,19 @@ func good() Record {
 	for range (len(r.Attached) + len(r.Without)) * 60 {
 		r.Audited = append(r.Audited, request("list", "", "pods"))
 	}
+	r.Sandbox = []Trial{{Report: reports.Report{}}}
+	for _, profile := range []string{"setup", "scrape", "refusal", "rotation"} {
+		r.Sandbox[0].Report.Checks = append(r.Sandbox[0].Report.Checks, reports.Check{ID: profile + "-x", Profile: profile, Verdict: reports.Pass})
+	}
+	r.Within = []auditv1.Event{inside("create", "namespaces", ""), inside("patch", "services", "x"), inside("delete", "namespaces", sandbox.Namespace)}
 	return r
+}
+
+// inside is a change of the sandbox.
+func inside(verb, resource, name string) auditv1.Event {
+	e := request(verb, "", resource)
+	e.ObjectRef.Namespace, e.ObjectRef.Name = sandbox.Namespace, name
+	return e
 }
 
 func request(verb, group, resource string) auditv1.Event {
@@ -83,11 +96,17 @@ func TestWhatIsNotAsItMustBeFails(t *testing.T) {
 				r.Without[1].Report.Checks[i].Verdict = reports.Pass
 			}
 		}, "does not name the rule"},
-		"a rule not tried": {attachNeedsEachRule, func(r *Record) { r.Without = r.Without[1:] }, "rules were withheld"},
-		"nothing judged":   {attachNeedsEachRule, func(r *Record) { r.Without[0].Report.Checks = nil }, "no check was judged"},
-		"a change":         {attachChangesNothing, func(r *Record) { r.Audited[7] = request("delete", "", "pods") }, "delete pods was sent"},
-		"another review":   {attachChangesNothing, func(r *Record) { r.Audited[7] = request("create", "authorization.k8s.io", "subjectaccessreviews") }, "was sent"},
-		"a log cut off":    {attachChangesNothing, func(r *Record) { r.Audited = r.Audited[:10] }, "does not have them all"},
+		"a rule not tried":     {attachNeedsEachRule, func(r *Record) { r.Without = r.Without[1:] }, "rules were withheld"},
+		"nothing judged":       {attachNeedsEachRule, func(r *Record) { r.Without[0].Report.Checks = nil }, "no check was judged"},
+		"a change":             {attachChangesNothing, func(r *Record) { r.Audited[7] = request("delete", "", "pods") }, "delete pods was sent"},
+		"another review":       {attachChangesNothing, func(r *Record) { r.Audited[7] = request("create", "authorization.k8s.io", "subjectaccessreviews") }, "was sent"},
+		"a sandbox that fails": {sandboxJudgesRight, func(r *Record) { r.Sandbox[0].Report.Checks[2].Verdict = reports.Fail }, `refusal-x is "fail"`},
+		"a leftover":           {sandboxJudgesRight, func(r *Record) { r.Sandbox[0].ExitCode = 3 }, "the exit code is 3"},
+		"a profile not judged": {sandboxJudgesRight, func(r *Record) { r.Sandbox[0].Report.Checks = r.Sandbox[0].Report.Checks[1:] }, "no check of the profile setup"},
+		"a change elsewhere":   {sandboxStaysWithin, func(r *Record) { r.Within[1].ObjectRef.Namespace = "shop" }, "patch services shop/x was sent"},
+		"another namespace":    {sandboxStaysWithin, func(r *Record) { r.Within[2].ObjectRef.Name = "shop" }, "was sent"},
+		"a sandbox that stays": {sandboxStaysWithin, func(r *Record) { r.Within = r.Within[:2] }, "was not removed"},
+		"a log cut off":        {attachChangesNothing, func(r *Record) { r.Audited = r.Audited[:10] }, "does not have them all"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := good()
@@ -105,7 +124,7 @@ func roleLess(t *testing.T, less ...observe.Rule) rbacv1.ClusterRole {
 	objects, err := manifests.Read(manifests.Certify)
 	require.NoError(t, err)
 	for _, u := range objects {
-		if u.GetKind() == "ClusterRole" && u.GetName() == role {
+		if u.GetKind() == "ClusterRole" && u.GetName() == reading {
 			require.NoError(t, edit(u, less))
 			return decode(t, u)
 		}

@@ -21,6 +21,7 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sandbox"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
@@ -40,6 +41,8 @@ type Record struct {
 	Attached []Trial         // each Prometheus, with the role that is granted
 	Without  []Trial         // one Prometheus, each time without one of the role's rules
 	Audited  []auditv1.Event // what the API server logged of the guest
+	Sandbox  []Trial         // a namespace of the guest's own
+	Within   []auditv1.Event // what the API server logged of whoever made it
 }
 
 // NewSession plans a run. The error is the user's.
@@ -69,53 +72,75 @@ func (s *Session) DryRun() string {
 		fmt.Fprintf(&b, "attach to %-24s %s\n", w.Prometheus, w.Title)
 	}
 	fmt.Fprintf(&b, "attach to %-24s without each of the %d rules of its role\n", wanted()[0].Prometheus, len(observe.Rules()))
+	fmt.Fprintf(&b, "make the namespace %s, judge the guide's set-up in it, and remove it\n", sandbox.Namespace)
 	return b.String()
 }
 
 // Try goes through all trials.
 func (s *Session) Try() error {
-	config := s.run.Stack.Cluster.Kubeconfig
-	g := guest{binary: s.binary, dir: filepath.Join(s.run.OutDir(), "trials"), kubeconfig: filepath.Join(filepath.Dir(config), "guest")}
-	defer os.Remove(g.kubeconfig) // it lies beside the cluster's own, and goes with it
-	client := s.run.Stack.Client
-	err := s.run.Phase("guest", func(ctx context.Context) (string, error) {
-		if err := impersonate(config, g.kubeconfig); err != nil {
-			return "", err
-		}
-		return user, grant(ctx, client)
-	})
+	reader, err := s.guest(reading)
 	if err != nil {
 		return err
 	}
 	for _, w := range wanted() {
 		if err := s.run.Phase(w.Name, func(ctx context.Context) (string, error) {
-			t, err := g.attach(ctx, w.Name, w.Prometheus)
+			t, err := reader.attach(ctx, w.Name, w.Prometheus)
 			s.record.Attached = append(s.record.Attached, t)
 			return t.note(), err
 		}); err != nil {
 			return err
 		}
 	}
-	if err := s.run.Phase("without each rule", func(ctx context.Context) (string, error) {
-		for _, rule := range observe.Rules() {
-			if err := grant(ctx, client, rule); err != nil {
-				return "", err
-			}
-			t, err := g.attach(ctx, "without-"+fileName(rule.String()), wanted()[0].Prometheus)
-			if err != nil {
-				return "", err
-			}
-			t.Without = rule
-			s.record.Without = append(s.record.Without, t)
-		}
-		return fmt.Sprintf("%d rules", len(s.record.Without)), nil
+	if err := s.run.Phase("without each rule", func(ctx context.Context) (string, error) { return s.without(ctx, reader) }); err != nil {
+		return err
+	}
+	maker, err := s.guest(making)
+	if err != nil {
+		return err
+	}
+	if err := s.run.Phase("sandbox", func(ctx context.Context) (string, error) {
+		t, err := maker.sandbox(ctx)
+		s.record.Sandbox = append(s.record.Sandbox, t)
+		return t.note(), err
 	}); err != nil {
 		return err
 	}
 	return s.run.Phase("audit log", func(ctx context.Context) (note string, err error) {
-		s.record.Audited, err = s.run.Stack.Cluster.Audited(ctx, user)
-		return fmt.Sprintf("%d requests of the guest", len(s.record.Audited)), err
+		if s.record.Audited, err = s.run.Stack.Cluster.Audited(ctx, user(reading)); err != nil {
+			return "", err
+		}
+		s.record.Within, err = s.run.Stack.Cluster.Audited(ctx, user(making))
+		return fmt.Sprintf("%d requests of who reads, %d of who has a sandbox", len(s.record.Audited), len(s.record.Within)), err
 	})
+}
+
+// guest grants a role of manifests/certify and gives the way in that it grants.
+func (s *Session) guest(role string) (guest, error) {
+	config := s.run.Stack.Cluster.Kubeconfig
+	g := guest{binary: s.binary, dir: filepath.Join(s.run.OutDir(), "trials"), kubeconfig: filepath.Join(filepath.Dir(config), role)}
+	return g, s.run.Phase("role "+role, func(ctx context.Context) (string, error) {
+		// It lies beside the cluster's own, and goes with it.
+		if err := impersonate(config, g.kubeconfig, user(role)); err != nil {
+			return "", err
+		}
+		return user(role), grant(ctx, s.run.Stack.Client, role)
+	})
+}
+
+// without attaches once without each of the rules.
+func (s *Session) without(ctx context.Context, g guest) (string, error) {
+	for _, rule := range observe.Rules() {
+		if err := grant(ctx, s.run.Stack.Client, reading, rule); err != nil {
+			return "", err
+		}
+		t, err := g.attach(ctx, "without-"+fileName(rule.String()), wanted()[0].Prometheus)
+		if err != nil {
+			return "", err
+		}
+		t.Without = rule
+		s.record.Without = append(s.record.Without, t)
+	}
+	return fmt.Sprintf("%d rules", len(s.record.Without)), nil
 }
 
 // describe fills in what the report says of the cluster.
@@ -130,15 +155,23 @@ func (s *Session) describe() {
 	told.ImageSource = s.run.Stack.Source
 }
 
-// trialTimeout bounds one run of the binary, which was measured at 3 s to 10 s.
-const trialTimeout = 2 * time.Minute
+// What bounds one run of the binary: attaching was measured at 3 s to 10 s, a sandbox at
+// two minutes.
+const (
+	trialTimeout   = 2 * time.Minute
+	sandboxTimeout = 8 * time.Minute
+)
 
 func fileName(rule string) string { return strings.NewReplacer(" ", "-", "/", "-").Replace(rule) }
 
-// user is who the guest is to the API server.
-const user = "system:serviceaccount:" + namespace + ":" + role
+// namespace is where the owner has his Prometheus objects, and guests their accounts.
+const namespace = "observability"
 
+// The roles of manifests/certify.
 const (
-	namespace = "observability"
-	role      = "mtls-scrape-certify" // of manifests/certify
+	reading = "mtls-scrape-certify"
+	making  = "mtls-scrape-sandbox"
 )
+
+// user is who a guest is to the API server.
+func user(role string) string { return "system:serviceaccount:" + namespace + ":" + role }
