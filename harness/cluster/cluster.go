@@ -4,7 +4,8 @@
 //
 // It never reuses a cluster that it did not make in this run, never writes to the
 // user's own kubeconfig, and never installs anything into the cluster. Of a cluster
-// that is not ours it opens a way that only reads: see [Existing].
+// that is not ours it opens a way that only reads, or that changes nothing but some
+// namespaces: see [Existing] and [ExistingWithin].
 //
 // Read [Cluster] first.
 package cluster

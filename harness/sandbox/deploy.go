@@ -61,7 +61,7 @@ func (s *Sandbox) awaitQuota(ctx context.Context) error {
 // objects are all that the namespace gets: the quota first, then what holds for its part
 // of the mesh, and the set-up of the guide.
 func (s *Sandbox) objects(accessLogFits bool) ([]*unstructured.Unstructured, error) {
-	images, err := stack.ImagesFrom(s.Registry, s.Options.Prometheus)
+	images, err := stack.ImagesFrom(s.Registry, s.Prometheus)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Sandbox) objects(accessLogFits bool) ([]*unstructured.Unstructured, err
 	if err != nil {
 		return nil, err
 	}
-	workloads, err := stack.Workloads(s.Variant, Namespace, s.Options.Prometheus, images)
+	workloads, err := stack.Workloads(s.Variant, Namespace, s.Prometheus, images)
 	if err != nil {
 		return nil, err
 	}

@@ -1,14 +1,17 @@
 package sandbox
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -97,9 +100,9 @@ func TestPrometheusMayReadWhatItDiscoversAndNothingOfTheCluster(t *testing.T) {
 	listed := map[string]bool{}
 	for _, r := range role.Rules {
 		assert.Empty(t, r.NonResourceURLs)
-		for _, resource := range r.Resources {
-			assert.NotContains(t, resource, "nodes")
-			listed[resource] = true
+		for _, name := range r.Resources {
+			assert.NotContains(t, name, "nodes")
+			listed[name] = true
 		}
 	}
 	for _, needed := range []string{"services", "pods", "endpoints", "endpointslices"} {
@@ -187,9 +190,9 @@ func TestARestrictedNamespaceGetsPodsThatPass(t *testing.T) {
 		seen++
 	}
 	assert.Equal(t, 9, seen)
-	context, _, err := unstructured.NestedMap(deployed(t, Options{PodSecurity: "restricted"})["Prometheus/default"].Object, "spec", "securityContext")
+	security, _, err := unstructured.NestedMap(deployed(t, Options{PodSecurity: "restricted"})["Prometheus/default"].Object, "spec", "securityContext")
 	require.NoError(t, err)
-	assert.Equal(t, map[string]any{"runAsNonRoot": true, "runAsUser": int64(65534), "seccompProfile": map[string]any{"type": "RuntimeDefault"}}, context)
+	assert.Equal(t, map[string]any{"runAsNonRoot": true, "runAsUser": int64(65534), "seccompProfile": map[string]any{"type": "RuntimeDefault"}}, security)
 }
 
 func TestWhyNoOperatorLooksAfterTheNamespaceIsTold(t *testing.T) {
@@ -286,4 +289,19 @@ func TestTheRulesHaveAllThatPrometheusIsGiven(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestWhatTheClusterHasToDoIsAwaited(t *testing.T) {
+	hard := corev1.ResourceList{"pods": resource.MustParse("30"), "services": resource.MustParse("12")}
+	counted := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: quotaName}, Spec: corev1.ResourceQuotaSpec{Hard: hard}}
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: "prometheus-default"}}
+	s := &Sandbox{kubernetes: fake.NewClientset(counted)}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, s.awaitQuota(short), "0 of 2 kinds are counted")
+	require.ErrorContains(t, s.awaitOperator(short), "the Prometheus Operator to make the StatefulSet of Prometheus mtls-scrape-sandbox/default")
+	counted.Status.Used = hard
+	s.kubernetes = fake.NewClientset(counted, set)
+	require.NoError(t, s.awaitQuota(t.Context()))
+	require.NoError(t, s.awaitOperator(t.Context()))
 }
