@@ -166,7 +166,7 @@ test: ## Run everything that needs no cluster
 	go test ./...
 
 .PHONY: bench
-bench: ## Look at ten thousand targets on a simulated cluster: seconds and peak heap
+bench: ## Look at ten thousand targets on a simulated cluster: seconds and peak memory
 	@go test ./suites/conformance -run '^$$' -bench '^BenchmarkAttach$$' -benchtime 1x
 
 .PHONY: race

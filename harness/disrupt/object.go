@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	crclient "sigs.k8s.io/controller-runtime/pkg/client"
@@ -48,22 +46,10 @@ func Object(client klient.Client, name, title string, object *unstructured.Unstr
 
 // removeObjects removes what a killed run added for a time.
 func removeObjects(ctx context.Context, client klient.Client) (removed []string, err error) {
-	c := client.Resources().GetControllerRuntimeClient()
-	for _, kind := range temporaryKinds {
-		var list unstructured.UnstructuredList
-		list.SetGroupVersionKind(kind)
-		if err := c.List(ctx, &list, crclient.HasLabels{temporaryLabel}); err != nil {
-			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
-				continue // a cluster without the definition has no such object
-			}
-			return removed, fmt.Errorf("looking for what an earlier run left: %w", err)
-		}
-		for _, u := range list.Items {
-			if err := c.Delete(ctx, &u); crclient.IgnoreNotFound(err) != nil {
-				return removed, fmt.Errorf("removing the %s %s/%s, which an earlier run left: %w", u.GetKind(), u.GetNamespace(), u.GetName(), err)
-			}
-			removed = append(removed, fmt.Sprintf("%s %s/%s", u.GetKind(), u.GetNamespace(), u.GetName()))
-		}
+	where := func(schema.GroupVersionKind) []crclient.ListOption {
+		return []crclient.ListOption{crclient.HasLabels{temporaryLabel}}
 	}
-	return removed, nil
+	return putRight(ctx, client, temporaryKinds, where, func(c crclient.Client, u *unstructured.Unstructured) (bool, error) {
+		return true, crclient.IgnoreNotFound(c.Delete(ctx, u))
+	})
 }

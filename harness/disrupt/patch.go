@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -104,7 +102,7 @@ func reverse(object, patch map[string]any) map[string]any {
 
 // mergeInto patches an object, and in the same step its annotation with the way
 // back; nil removes that.
-func mergeInto(ctx context.Context, c crclient.Client, u *unstructured.Unstructured, patch map[string]any, undo any) error {
+func mergeInto(ctx context.Context, c crclient.Client, u crclient.Object, patch map[string]any, undo any) error {
 	whole := map[string]any{"metadata": map[string]any{"annotations": map[string]any{undoAnnotation: undo}}}
 	for k, v := range patch {
 		whole[k] = v
@@ -131,32 +129,16 @@ func patchBack(ctx context.Context, c crclient.Client, u *unstructured.Unstructu
 
 // restorePatches undoes the patches that a killed run left.
 func restorePatches(ctx context.Context, client klient.Client) (restored []string, err error) {
-	c := client.Resources().GetControllerRuntimeClient()
-	for _, kind := range patchedKinds {
-		var list unstructured.UnstructuredList
-		list.SetGroupVersionKind(kind)
-		var where []crclient.ListOption
-		if kind.Kind != "MutatingWebhookConfiguration" {
-			where = append(where, crclient.InNamespace(mesh.RootNamespace))
+	where := func(kind schema.GroupVersionKind) []crclient.ListOption {
+		if kind.Kind == "MutatingWebhookConfiguration" {
+			return nil // these belong to no namespace
 		}
-		if err := c.List(ctx, &list, where...); err != nil {
-			// A cluster without the definition has no such object, and who may not look at
-			// one has not changed it either.
-			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-				continue
-			}
-			return restored, fmt.Errorf("looking for what an earlier run left changed: %w", err)
-		}
-		for _, u := range list.Items {
-			if _, ok := u.GetAnnotations()[undoAnnotation]; !ok {
-				continue
-			}
-			what := fmt.Sprintf("%s %s/%s", u.GetKind(), u.GetNamespace(), u.GetName())
-			if err := patchBack(ctx, c, &u); err != nil {
-				return restored, fmt.Errorf("restoring the %s, which an earlier run left changed: %w", what, err)
-			}
-			restored = append(restored, what)
-		}
+		return []crclient.ListOption{crclient.InNamespace(mesh.RootNamespace)}
 	}
-	return restored, nil
+	return putRight(ctx, client, patchedKinds, where, func(c crclient.Client, u *unstructured.Unstructured) (bool, error) {
+		if _, ok := u.GetAnnotations()[undoAnnotation]; !ok {
+			return false, nil
+		}
+		return true, patchBack(ctx, c, u)
+	})
 }

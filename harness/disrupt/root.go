@@ -3,15 +3,11 @@ package disrupt
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/e2e-framework/klient"
-	"sigs.k8s.io/e2e-framework/klient/k8s"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
@@ -58,17 +54,17 @@ func (s RootStep) Apply(ctx context.Context, client klient.Client) error {
 	return nil
 }
 
+// patchCA changes the Secret of the mesh's CA. Only what describes it comes back: its
+// content is none of our business.
 func patchCA(ctx context.Context, client klient.Client, data map[string][]byte, settle []byte) error {
 	var undo any // null removes the annotation
 	if settle != nil {
 		undo = string(settle)
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{undoAnnotation: undo}}, "data": data})
-	if err != nil {
-		return err
+	secret := &metav1.PartialObjectMetadata{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: mesh.CASecret, Namespace: mesh.RootNamespace},
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: mesh.CASecret, Namespace: mesh.RootNamespace}}
-	if err := client.Resources(mesh.RootNamespace).Patch(ctx, secret, k8s.Patch{PatchType: types.MergePatchType, Data: patch}); err != nil {
+	if err := mergeInto(ctx, client.Resources().GetControllerRuntimeClient(), secret, map[string]any{"data": data}, undo); err != nil {
 		return err
 	}
 	return cluster.Refresh(ctx, client, mesh.RootNamespace, "app=istiod")

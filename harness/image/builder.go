@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,16 +40,6 @@ type Builder struct {
 	store    *Store
 	engine   *engine.Engine
 	progress func(Progress)
-}
-
-// Progress is what a build is doing now.
-type Progress struct {
-	Done, Total int
-	Running     []string // parts being built
-	Waiting     []string // parts whose turn has not come
-	Finished    string   // the part that has just been finished, if any
-	Took        time.Duration
-	Elapsed     time.Duration // since the build began
 }
 
 // NewBuilder prepares a builder that keeps its artefacts in cache and reports to
@@ -313,143 +301,6 @@ func (b *Builder) pipe(ctx context.Context, program string, args []string, write
 		return fmt.Errorf("writing to %s: %w", program, writeErr)
 	}
 	return err
-}
-
-// Own writes to a file an archive of the images that are published nowhere, for
-// a cluster whose nodes pull everything else.
-func (b *Builder) Own(ctx context.Context, to string) error {
-	return b.Archive(ctx, to, slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place != own })...)
-}
-
-// Archive makes images from packages and writes them to a file, from which a node
-// can load them.
-func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error {
-	parts, err := b.parts()
-	if err != nil {
-		return err
-	}
-	others, err := b.builtParts(spares())
-	if err != nil {
-		return err
-	}
-	parts = slices.DeleteFunc(append(parts, others...), func(p part) bool {
-		return !slices.ContainsFunc(images, func(i Image) bool { return i.recipe.uses(p.name) || i.recipe.debian && p.name == podRootfs.name })
-	})
-	folders := map[string]string{}
-	t := newTracker(b.progress, names(parts))
-	for _, p := range parts {
-		if err := t.track(p.name, func() (err error) {
-			folders[p.name], err = b.store.Get(ctx, p.name, p.key, p.make)
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	if err := b.addModules(ctx, folders, images); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(filepath.Dir(to), "images-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	assembled, err := podImages(work, folders, images)
-	if err != nil {
-		return err
-	}
-	return tarball.MultiRefWriteToFile(to, assembled)
-}
-
-// podImages assembles images of the parts in the folders.
-func podImages(dir string, folders map[string]string, wanted []Image) (map[name.Reference]v1.Image, error) {
-	images := map[name.Reference]v1.Image{}
-	for _, i := range wanted {
-		layer, err := os.MkdirTemp(dir, i.Name+"-") // there may be two versions of it
-		if err != nil {
-			return nil, err
-		}
-		files := slices.Clone(i.recipe.programs)
-		for n, f := range files {
-			if f.content != nil {
-				continue
-			}
-			part, rest, _ := strings.Cut(f.from, "/")
-			files[n].from = filepath.Join(folders[part], rest)
-		}
-		if err := writeLayer(filepath.Join(layer, "layer.tar"), files); err != nil {
-			return nil, fmt.Errorf("assembling the image %s: %w", i.Name, err)
-		}
-		stackOf := []string{layer}
-		if i.recipe.debian {
-			stackOf = []string{folders[podRootfs.name], layer}
-		}
-		img, err := stack(v1.Config{
-			User:       i.recipe.user,
-			Env:        append(i.recipe.env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-			Entrypoint: i.recipe.entry,
-			// It has upstream's name, since that is what manifests ask for. It is not upstream's.
-			Labels: map[string]string{
-				vendorLabel:                            vendor,
-				"org.opencontainers.image.description": "made from packages: " + i.recipe.String(),
-			},
-		}, stackOf...)
-		if err != nil {
-			return nil, err
-		}
-		ref, err := name.NewTag(i.Reference)
-		if err != nil {
-			return nil, err
-		}
-		images[ref] = img
-	}
-	return images, nil
-}
-
-// How an image says that it was made here.
-const (
-	vendorLabel = "org.opencontainers.image.vendor"
-	vendor      = "mtls-scrape-conformance"
-)
-
-// tracker turns starts and ends of parts into Progress.
-type tracker struct {
-	mu      sync.Mutex
-	start   time.Time
-	report  func(Progress)
-	waiting []string
-	running map[string]time.Time
-	total   int
-	done    int
-}
-
-func newTracker(report func(Progress), names []string) *tracker {
-	return &tracker{start: time.Now(), report: report, waiting: slices.Clone(names), running: map[string]time.Time{}, total: len(names)}
-}
-
-func (t *tracker) track(name string, work func() error) error {
-	t.event(func(*Progress) {
-		t.waiting = slices.DeleteFunc(t.waiting, func(w string) bool { return w == name })
-		t.running[name] = time.Now()
-	})
-	err := work()
-	t.event(func(p *Progress) {
-		if err == nil {
-			t.done++
-			p.Finished, p.Took = name, time.Since(t.running[name])
-		}
-		delete(t.running, name)
-	})
-	return err
-}
-
-func (t *tracker) event(change func(*Progress)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var p Progress
-	change(&p)
-	p.Done, p.Total, p.Elapsed = t.done, t.total, time.Since(t.start)
-	p.Running, p.Waiting = slices.Sorted(maps.Keys(t.running)), slices.Clone(t.waiting)
-	t.report(p)
 }
 
 func names(parts []part) []string {

@@ -147,50 +147,6 @@ const lockSuffix = ".lock"
 
 func tryLock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// Prune removes every artefact that is not in keep, and what killed builds left.
-// What another run is building stays, and so do the locks, which are empty: a run
-// that waits for one would otherwise hold a lock that nobody else can see.
-func (s *Store) Prune(keep map[string]Key) (removed []string, err error) {
-	wanted := map[string]bool{}
-	for name, key := range keep {
-		wanted[filepath.Base(s.path(name, key))] = true
-	}
-	for _, d := range []string{"artefacts", "unfinished"} {
-		entries, err := os.ReadDir(filepath.Join(s.dir, d))
-		if err != nil {
-			return removed, err
-		}
-		for _, e := range entries {
-			if d == "artefacts" && wanted[e.Name()] || strings.HasSuffix(e.Name(), lockSuffix) {
-				continue
-			}
-			gone, err := s.removeUnused(d, e.Name())
-			if err != nil {
-				return removed, err
-			}
-			if gone {
-				removed = append(removed, e.Name())
-			}
-		}
-	}
-	return removed, nil
-}
-
-// removeUnused removes one folder, unless another run holds its lock.
-func (s *Store) removeUnused(folder, name string) (gone bool, err error) {
-	f, err := s.openLock(name)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	if err := tryLock(f); errors.Is(err, syscall.EWOULDBLOCK) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	return true, os.RemoveAll(filepath.Join(s.dir, folder, name))
-}
-
 // explain adds the next step to errors whose cure is known.
 func explain(err error, dir string) error {
 	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "no space left on device") {

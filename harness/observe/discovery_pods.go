@@ -109,7 +109,7 @@ func (l layer) addContainer(c *corev1.Container, port *corev1.ContainerPort, isI
 // podLayers are what a pod has for itself and what others have as well: of ten thousand
 // pods, most of what discovery makes is the labels of a few templates.
 func (d *discovery) podLayers(pod *corev1.Pod) []layer {
-	return []layer{d.podLayer(pod), d.templateLayer(&pod.ObjectMeta)}
+	return []layer{podLayer(pod), d.templateLayer(&pod.ObjectMeta)}
 }
 
 // templateLayer is what the labels and annotations of pods become.
@@ -126,10 +126,7 @@ func (d *discovery) templateLayer(m *metav1.ObjectMeta) layer {
 }
 
 // podLayer is discovery/kubernetes/pod.go, podLabels, but for what pods have in common.
-func (d *discovery) podLayer(pod *corev1.Pod) layer {
-	if l, ok := d.made[pod]; ok {
-		return l
-	}
+func podLayer(pod *corev1.Pod) layer {
 	const prefix = kubernetesPrefix + "pod_"
 	l := layer{
 		prefix + "ip": known(pod.Status.PodIP), prefix + "ready": known(readiness(pod)), prefix + "phase": known(string(pod.Status.Phase)),
@@ -139,7 +136,6 @@ func (d *discovery) podLayer(pod *corev1.Pod) layer {
 	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
 		l[prefix+"controller_kind"], l[prefix+"controller_name"] = known(owner.Kind), known(owner.Name)
 	}
-	d.made[pod] = l
 	return l
 }
 

@@ -80,22 +80,8 @@ func (p *pass) slim(page runtime.Object) {
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if pod.Namespace == p.namespace && pod.Labels[PrometheusLabel] == p.prometheus {
-			continue
-		}
-		pod.Spec.Volumes, pod.Spec.Tolerations, pod.Spec.Affinity, pod.Status.Conditions = nil, nil, nil, nil
-		delete(pod.Annotations, statusAnnotation)
-		p.texts.pod(pod)
-		for _, all := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-			for j := range all {
-				c := all[j]
-				all[j] = corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Ports, RestartPolicy: c.RestartPolicy, SecurityContext: c.SecurityContext}
-			}
-		}
-		for _, all := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-			for j := range all {
-				all[j].VolumeMounts, all[j].AllocatedResources, all[j].Resources, all[j].User = nil, nil, nil, nil
-			}
+		if pod.Namespace != p.namespace || pod.Labels[PrometheusLabel] != p.prometheus {
+			p.texts.slim(pod)
 		}
 	}
 }

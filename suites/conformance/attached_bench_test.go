@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/run"
 )
 
 // serveTargets makes this test binary the cluster of the benchmark: how many targets it
@@ -30,6 +31,7 @@ const serveTargets = "SERVE_TARGETS"
 func BenchmarkAttach(b *testing.B) {
 	const targets = 10_000
 	config := serveCluster(b, targets)
+	run.BoundMemory()
 	for b.Loop() {
 		stop := watchHeap()
 		began, used := time.Now(), processorTime(b)

@@ -131,6 +131,7 @@ func choose(found []types.NamespacedName, namespace, name string) (types.Namespa
 
 // openGuest is the set-up of a run in a cluster that is not ours: nothing is made.
 func (r *Run) openGuest() error {
+	BoundMemory()
 	if err := r.phase("open", func(context.Context) (string, error) {
 		return "Prometheus " + r.Guest.Prometheus.String(), r.Guest.missing
 	}); err != nil {
