@@ -48,6 +48,8 @@ NAMESPACE ?=
 PROM    ?=
 PERMIT  ?=
 HISTORY ?=
+FOR     ?=
+UNTIL   ?=
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -106,6 +108,11 @@ certify: build ## Judge a cluster by reading alone (CONTEXT= PROM=)
 doctor: build ## Say what would make that worth little, and judge nothing (CONTEXT= PROM=)
 	@exec $(BINARY) -mode=doctor $(GUEST) $(OPTIONS)
 
+.PHONY: watch
+watch: ## Judge by reading alone what is scraped while another tool upgrades the mesh, until Ctrl-C (CONTEXT= PROM= UNTIL= FOR=)
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
+	@exec bin/upgrade -mode=watch $(GUEST) $(if $(UNTIL),-until='$(UNTIL)') $(if $(FOR),-for=$(FOR)) $(OPTIONS)
+
 ##@ The suite itself
 
 .PHONY: faults
@@ -161,12 +168,13 @@ build: ## Build the test binary, bin/conformance
 	@go test -c -ldflags '$(LDFLAGS)' -o $(BINARY) ./suites/conformance
 
 .PHONY: dist
-dist: ## Build the test binary for every system, with checksums, into dist
+dist: ## Build the test binaries for every system, with checksums, into dist
 	@mkdir -p dist
 	@for system in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
 		CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" GOOS=$${system%/*} GOARCH=$${system#*/} $(MAKE) --no-print-directory build BINARY=dist/conformance-$${system/\//-} || exit; \
+		CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" GOOS=$${system%/*} GOARCH=$${system#*/} go test -c -ldflags '$(LDFLAGS)' -o dist/upgrade-$${system/\//-} ./suites/upgrade || exit; \
 	done
-	@cd dist && sha256sum conformance-* | tee SHA256SUMS
+	@cd dist && sha256sum conformance-* upgrade-* | tee SHA256SUMS
 
 .PHONY: help
 help: ## Show this help
@@ -208,12 +216,14 @@ help: ## Show this help
 		DIR     'directory of the run to verify (latest, in OUT)' \
 		PUBLIC_KEY 'file with the ed25519 key that verifies the signature' \
 		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
-		CONTEXT 'certify: context of the kubeconfig (its current one)' \
-		KUBECONFIG 'certify: kubeconfig of the cluster (as kubectl finds it)' \
-		NAMESPACE 'certify: namespace of the Prometheus object (any)' \
-		PROM    'certify: the Prometheus object, name or namespace/name (the only one)' \
-		PERMIT  'certify: what is permitted beyond reading: exec,portforward' \
+		CONTEXT 'certify and watch: context of the kubeconfig (its current one)' \
+		KUBECONFIG 'certify and watch: kubeconfig of the cluster (as kubectl finds it)' \
+		NAMESPACE 'certify and watch: namespace of the Prometheus object (any)' \
+		PROM    'certify and watch: the Prometheus object, name or namespace/name (the only one)' \
+		PERMIT  'certify and watch: what is permitted beyond reading: exec,portforward' \
 		HISTORY 'certify: how far to look back in what Prometheus has stored (25h)' \
+		UNTIL   'watch: file that ends it when it appears' \
+		FOR     'watch: how long (until Ctrl-C, or the file of UNTIL)' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'
 	@printf '\n%s\n' 'Exit codes of bin/conformance: 0 conformant, 1 a check failed, 2 set-up failed, 3 leftovers,'

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 		Plan:     func(r *run.Run) (err error) { current, err = NewSession(r); return err },
 		DryRun:   func(*run.Run) { fmt.Print(current.DryRun()) },
 		Explain:  func(*run.Run) error { return current.Explain() },
+		Guests:   []run.Mode{run.Attach, run.Doctor},
 		Verifier: verifier,
 	}))
 }

@@ -43,9 +43,12 @@ const (
 	Attach Mode = "attach"
 	// Doctor looks for what would make Attach worth little.
 	Doctor Mode = "doctor"
+	// WatchOver judges, by reading alone, what was scraped of a cluster that is not ours
+	// while somebody else changed it.
+	WatchOver Mode = "watch"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor, WatchOver}
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -112,9 +115,9 @@ func (c *Config) define(flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare, verify, attach or doctor", func(s string) error {
+	flags.Func("mode", "what to do: e2e, up, check, down, clean, explain, compare, verify, attach, doctor or watch", func(s string) error {
 		if !slices.Contains(modes, Mode(s)) {
-			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare, verify, attach or doctor")
+			return errors.New("there is no such mode: use e2e, up, check, down, clean, explain, compare, verify, attach, doctor or watch")
 		}
 		c.Mode = Mode(s)
 		return nil
@@ -327,6 +330,9 @@ func (c *Config) complete() error {
 	}
 	if c.Repeat < 1 {
 		return UsageError{fmt.Errorf("repeat is %d: it must be 1 or more", c.Repeat)}
+	}
+	if err := c.checkWatch(); err != nil {
+		return err
 	}
 	if c.Mode == Explain && c.Observation == "" {
 		return UsageError{errors.New("explain needs -observation=FILE, such as reports/out/latest/observations/conformance.json")}

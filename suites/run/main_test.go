@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 			}
 			return nil
 		},
+		Guests: []Mode{Attach, Doctor},
 		DryRun: func(*Run) { fmt.Println("would run") },
 		Explain: func(r *Run) error {
 			if _, err := os.Stat(r.Observation); err != nil {

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +45,9 @@ type Run struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	// enough ends with the first signal, by which a watch ends in order.
+	enough context.Context
+	endNow context.CancelFunc
 	suite  Suite
 	dir    string // of the cluster: kubeconfig and what its node mounts
 	ownDir bool   // this run made it; else it may be that of a cluster which stands
@@ -70,6 +74,8 @@ type Suite struct {
 	DryRun func(r *Run)
 	// Explain judges a kept observation.
 	Explain func(r *Run) error
+	// Guests are the modes that it has for clusters which are not ours.
+	Guests []Mode
 	// Verifier verifies reports of the suite. Whose key and which version is for the run
 	// to say.
 	Verifier reports.Verifier
@@ -101,6 +107,9 @@ func Main(m *testing.M, s Suite) int {
 	mustSet("test.run", "^"+s.Test+"$")
 	r := newRun(config, s)
 	defer r.cancel()
+	if !r.Mode.ours() && !slices.Contains(s.Guests, r.Mode) {
+		return usage(fmt.Errorf("this binary has no mode %q: bin/conformance has attach and doctor, bin/upgrade has watch", r.Mode))
+	}
 	if err := s.Plan(r); err != nil {
 		return usage(err)
 	}
@@ -116,7 +125,7 @@ func Main(m *testing.M, s Suite) int {
 		r.Terminal.Summary(*r.Report, r.Observation)
 		return int(r.Report.ExitCode)
 	}
-	if r.Mode == Attach || r.Mode == Doctor {
+	if !r.Mode.ours() {
 		if err := r.guest(); err != nil {
 			return usage(err)
 		}
@@ -144,7 +153,7 @@ func mustSet(name, value string) {
 func newRun(c Config, s Suite) *Run {
 	now := time.Now()
 	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
-	if c.Cluster == "" && c.Mode != Attach && c.Mode != Doctor {
+	if c.Cluster == "" && c.Mode.ours() {
 		c.Cluster = cluster.Prefix + id
 	}
 	r := &Run{
@@ -160,6 +169,7 @@ func newRun(c Config, s Suite) *Run {
 		},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.enough, r.endNow = context.WithCancel(r.ctx)
 	return r
 }
 
@@ -181,7 +191,7 @@ func (r *Run) execute(m *testing.M) int {
 }
 
 // handleSignals ends the run in order at the first signal, and at once at the
-// second.
+// second. The first that comes to a watch is its end, and none of the run.
 func (r *Run) handleSignals() (stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -192,6 +202,12 @@ func (r *Run) handleSignals() (stop func()) {
 			case <-done:
 				return
 			case s := <-signals:
+				if r.Mode == WatchOver && r.enough.Err() == nil {
+					r.Terminal.Note(fmt.Sprintf("%v: the watch ends; once more to interrupt the run", s))
+					r.endNow()
+					n--
+					continue
+				}
 				if n > 0 {
 					fmt.Fprintf(os.Stderr, "\n%v again: leaving everything as it is; `make clean` removes it\n", s)
 					os.Exit(int(reports.ExitInterrupted))
@@ -209,7 +225,7 @@ func (r *Run) handleSignals() (stop func()) {
 
 // setUp brings the subject about.
 func (r *Run) setUp() error {
-	if r.Mode == Attach {
+	if !r.Mode.ours() {
 		return r.openGuest()
 	}
 	if err := r.makeDir(); err != nil {
