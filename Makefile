@@ -54,6 +54,8 @@ REVISION ?=
 REGISTRY ?=
 POD_SECURITY ?=
 ALLOW_DISRUPTION ?=
+FOR     ?=
+UNTIL   ?=
 
 MODULE  := github.com/seed-140c7b37/mtls-scrape-conformance
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -122,6 +124,11 @@ doctor: build ## Say what would make that worth little, and judge nothing (CONTE
 sandbox: build ## Set everything up in one namespace of our own there, judge it, remove it (CONTEXT= REVISION= REGISTRY=)
 	@exec $(BINARY) -mode=sandbox $(THERE) $(SANDBOX) $(OPTIONS)
 
+.PHONY: watch
+watch: ## Judge by reading alone what is scraped while another tool upgrades the mesh, until Ctrl-C (CONTEXT= PROM= UNTIL= FOR=)
+	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
+	@exec bin/upgrade -mode=watch $(GUEST) $(if $(UNTIL),-until='$(UNTIL)') $(if $(FOR),-for=$(FOR)) $(OPTIONS)
+
 ##@ The suite itself
 
 .PHONY: faults
@@ -182,12 +189,13 @@ build: ## Build the test binary, bin/conformance
 	@go test -c -ldflags '$(LDFLAGS)' -o $(BINARY) ./suites/conformance
 
 .PHONY: dist
-dist: ## Build the test binary for every system, with checksums, into dist
+dist: ## Build the test binaries for every system, with checksums, into dist
 	@mkdir -p dist
 	@for system in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
 		CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" GOOS=$${system%/*} GOARCH=$${system#*/} $(MAKE) --no-print-directory build BINARY=dist/conformance-$${system/\//-} || exit; \
+		CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -trimpath" GOOS=$${system%/*} GOARCH=$${system#*/} go test -c -ldflags '$(LDFLAGS)' -o dist/upgrade-$${system/\//-} ./suites/upgrade || exit; \
 	done
-	@cd dist && sha256sum conformance-* | tee SHA256SUMS
+	@cd dist && sha256sum conformance-* upgrade-* | tee SHA256SUMS
 
 .PHONY: help
 help: ## Show this help
@@ -229,18 +237,20 @@ help: ## Show this help
 		DIR     'directory of the run to verify (latest, in OUT)' \
 		PUBLIC_KEY 'file with the ed25519 key that verifies the signature' \
 		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
-		CONTEXT 'certify, sandbox, clean: context of the kubeconfig (its current one)' \
-		KUBECONFIG 'certify, sandbox, clean: kubeconfig of the cluster (as kubectl finds it)' \
+		CONTEXT 'certify, watch, sandbox, clean: context of the kubeconfig (its current one)' \
+		KUBECONFIG 'certify, watch, sandbox, clean: kubeconfig of the cluster (as kubectl finds it)' \
 		MESH_KUBECONFIG "certify: kubeconfig of the mesh's own API, if its control plane is elsewhere (none)" \
 		MESH_CONTEXT 'certify: context of that kubeconfig (its current one)' \
-		NAMESPACE 'certify: namespace of the Prometheus object (any)' \
-		PROM    'certify: the Prometheus object, name or namespace/name (the only one)' \
-		PERMIT  'certify: what is permitted beyond reading: exec,portforward' \
+		NAMESPACE 'certify and watch: namespace of the Prometheus object (any)' \
+		PROM    'certify and watch: the Prometheus object, name or namespace/name (the only one)' \
+		PERMIT  'certify and watch: what is permitted beyond reading: exec,portforward' \
 		HISTORY 'certify: how far to look back in what Prometheus has stored (25h)' \
 		REVISION 'sandbox: revision or tag of the mesh that injects sidecars (the only one)' \
 		REGISTRY 'sandbox: where nodes pull every image from: host:port/path (as upstream has them)' \
 		POD_SECURITY 'sandbox: restricted, to enforce that level on the namespace' \
 		ALLOW_DISRUPTION 'sandbox: control-plane-outage,root-rotated,operator-restart: of what others use as well' \
+		UNTIL   'watch: file that ends it when it appears' \
+		FOR     'watch: how long (until Ctrl-C, or the file of UNTIL)' \
 		CACHE   'folder for artefacts that outlive a run' \
 		CONFIG  'configuration file with the same names (config.yaml, if there is one)'
 	@printf '\n%s\n' 'Exit codes of bin/conformance: 0 conformant, 1 a check failed, 2 set-up failed, 3 leftovers,'

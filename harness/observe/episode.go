@@ -20,6 +20,7 @@ func (o *Observer) Episode(ctx context.Context, after time.Time, name, title str
 	e := Episode{Disruption: name, Title: title}
 	p := &pass{Observer: o}
 	p.readObjects(ctx)
+	o.web = webOf(p.o.Prometheus)
 	e.addPods(p.o, func(x *EpisodePod) { x.Before = true })
 	if e.From = after; after.IsZero() {
 		e.From = time.Now().UTC()

@@ -27,10 +27,10 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(run.Main(m, run.Suite{
 		Test:     "TestConformance",
-		Guest:    true,
 		Plan:     func(r *run.Run) (err error) { current, err = NewSession(r); return err },
 		DryRun:   func(*run.Run) { fmt.Print(current.DryRun()) },
 		Explain:  func(*run.Run) error { return current.Explain() },
+		Guests:   []run.Mode{run.Attach, run.Doctor, run.Sandbox},
 		Verifier: verifier,
 	}))
 }

@@ -38,7 +38,12 @@ type attachConfig struct {
 	Prom                        string // its name, or namespace/name; empty for the only one
 	Permit                      []cluster.Permission
 	History                     time.Duration // how far to look back in what Prometheus has stored
+	For                         time.Duration // how long to watch, zero for until something else ends it
+	Until                       string        // file that ends the watch when it appears
 }
+
+// reads reports whether a run of the mode does nothing but read.
+func (m Mode) reads() bool { return m == Attach || m == Doctor || m == WatchOver }
 
 // defaultHistory is a little longer than Istio's certificates live by default.
 const defaultHistory = 25 * time.Hour
@@ -66,6 +71,8 @@ func (c *attachConfig) define(flags *flag.FlagSet) {
 	})
 	c.History = defaultHistory
 	flags.Var((*span)(&c.History), "history", "attach: how far to look back in what Prometheus has stored")
+	flags.Var((*span)(&c.For), "for", "watch: how long to watch (default until a signal, or the file of -until)")
+	flags.StringVar(&c.Until, "until", "", "watch: file that ends the watch when it appears")
 }
 
 // settings are those for the report.
@@ -77,6 +84,7 @@ func (c *attachConfig) settings() map[string]string {
 	return map[string]string{
 		"kubeconfig": c.Kubeconfig, "context": c.Context, "mesh-kubeconfig": c.MeshKubeconfig, "mesh-context": c.MeshContext, "namespace": c.Namespace, "prom": c.Prom,
 		"permit": strings.Join(permit, ","), "history": c.History.String(),
+		"for": c.For.String(), "until": c.Until,
 	}
 }
 

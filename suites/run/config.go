@@ -43,17 +43,20 @@ const (
 	Attach Mode = "attach"
 	// Doctor looks for what would make Attach worth little.
 	Doctor Mode = "doctor"
+	// WatchOver judges, by reading alone, what was scraped of a cluster that is not ours
+	// while somebody else changed it.
+	WatchOver Mode = "watch"
 	// Sandbox judges a set-up of our own in a namespace of a cluster that is not ours.
 	Sandbox Mode = "sandbox"
 )
 
-var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor, Sandbox}
+var modes = []Mode{Unit, E2E, Up, Check, Down, Clean, Explain, Compare, Verify, Attach, Doctor, WatchOver, Sandbox}
 
 // modeNames are those that a user can give.
-const modeNames = "e2e, up, check, down, clean, explain, compare, verify, attach, doctor or sandbox"
+const modeNames = "e2e, up, check, down, clean, explain, compare, verify, attach, doctor, watch or sandbox"
 
 // Guest reports whether a run of the mode is in a cluster that is not ours.
-func (m Mode) Guest() bool { return m == Attach || m == Doctor || m == Sandbox }
+func (m Mode) Guest() bool { return m.reads() || m == Sandbox }
 
 // Config is what a user can choose. Every field is a flag of the same name, and a
 // key of the same name in the configuration file.
@@ -337,6 +340,9 @@ func (c *Config) complete() error {
 	}
 	if c.Repeat < 1 {
 		return UsageError{fmt.Errorf("repeat is %d: it must be 1 or more", c.Repeat)}
+	}
+	if err := c.checkWatch(); err != nil {
+		return err
 	}
 	if c.Mode == Explain && c.Observation == "" {
 		return UsageError{errors.New("explain needs -observation=FILE, such as reports/out/latest/observations/conformance.json")}

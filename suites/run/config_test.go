@@ -103,7 +103,7 @@ func TestMistakesOfUsage(t *testing.T) {
 		"an unknown flag":           {"", []string{"-bogus"}, []string{"-bogus", "make help"}},
 		"a flag without its value":  {"", []string{"-mode"}, []string{"-mode", "make help"}},
 		"a positional argument":     {"", []string{"-mode=e2e", "now"}, []string{`unexpected argument "now"`, "-name=value"}},
-		"a mode that is none":       {"", []string{"-mode=test"}, []string{`"test"`, "-mode", "e2e, up, check, down, clean, explain, compare, verify, attach, doctor or sandbox"}},
+		"a mode that is none":       {"", []string{"-mode=test"}, []string{`"test"`, "-mode", "e2e, up, check, down, clean, explain, compare, verify, attach, doctor, watch or sandbox"}},
 		"a source that is none":     {"", []string{"-images=docker"}, []string{`"docker"`, "registry, packages or auto"}},
 		"a cluster of another name": {"", []string{"-cluster=kind"}, []string{`"kind"`, "must begin with mtls-scrape-"}},
 		"a cluster that is a path":  {"", []string{"-cluster=mtls-scrape-x/../../../root"}, []string{"lower-case letters, digits"}},
@@ -214,7 +214,7 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 	c, flags, err := load(t, "", "-mode=e2e", "-images=packages", "-prometheus=v3.12.0", "-istio=1.30", "-next=1.31", "-next-prometheus=v3.16", "-cluster=mtls-scrape-x", "-keep", "-out=/o", "-cache=/c", "-settle=1s", "-watch=2m", "-outage=7s", "-repeat=3",
 		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json",
 		"-before=a", "-after=b", "-allow=c.yaml", "-dir=d", "-public-key=e.pub", "-format=json",
-		"-kubeconfig=k", "-context=prod", "-mesh-kubeconfig=m", "-mesh-context=plane", "-namespace=monitoring", "-prom=k8s", "-permit=exec,portforward", "-history=6h",
+		"-kubeconfig=k", "-context=prod", "-mesh-kubeconfig=m", "-mesh-context=plane", "-namespace=monitoring", "-prom=k8s", "-permit=exec,portforward", "-history=6h", "-for=30m", "-until=done",
 		"-revision=1-31", "-registry=r.example/team/", "-pod-security=restricted", "-allow-disruption=root-rotated,operator-restart")
 	require.NoError(t, err)
 	settings := c.Settings()
@@ -223,7 +223,7 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
 		"revision": "1-31", "registry": "r.example/team", "pod-security": "restricted", "allow-disruption": "root-rotated,operator-restart",
 		"before": "a", "after": "b", "allow": "c.yaml", "dir": "d", "public-key": "e.pub", "format": "json",
-		"kubeconfig": "k", "context": "prod", "mesh-kubeconfig": "m", "mesh-context": "plane", "namespace": "monitoring", "prom": "k8s", "permit": "exec,portforward", "history": "6h0m0s",
+		"kubeconfig": "k", "context": "prod", "mesh-kubeconfig": "m", "mesh-context": "plane", "namespace": "monitoring", "prom": "k8s", "permit": "exec,portforward", "history": "6h0m0s", "for": "30m0s", "until": "done",
 		"mirror": "", "lock": "",
 	}, settings)
 	flags.VisitAll(func(f *flag.Flag) {

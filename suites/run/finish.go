@@ -19,7 +19,7 @@ const finishTimeout = 3 * time.Minute
 // finish takes evidence if anything is not as it should be, and then removes what
 // the run made. It runs to its end also if the run was interrupted.
 func (r *Run) finish() error {
-	if r.Mode == Attach {
+	if r.Mode.reads() {
 		return nil // nothing was made, and logs of a cluster that is not ours stay there
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), finishTimeout)

@@ -24,14 +24,14 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	os.Exit(Main(m, Suite{
-		Test:  "TestOfTheSuite",
-		Guest: true,
+		Test: "TestOfTheSuite",
 		Plan: func(r *Run) error {
 			if r.Select != nil && r.Select.String() == "absent" {
 				return errors.New("no check is selected")
 			}
 			return nil
 		},
+		Guests: []Mode{Attach, Doctor, Sandbox},
 		DryRun: func(*Run) { fmt.Println("would run") },
 		Explain: func(r *Run) error {
 			if _, err := os.Stat(r.Observation); err != nil {

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,9 @@ type Run struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	// enough ends with the first signal, by which a watch ends in order.
+	enough context.Context
+	endNow context.CancelFunc
 	suite  Suite
 	dir    string // of the cluster: kubeconfig and what its node mounts
 	ownDir bool   // this run made it; else it may be that of a cluster which stands
@@ -68,8 +72,6 @@ type Suite struct {
 	Variant *stack.Variant
 	// Setting is set up in place of the guide's; nil stands for that.
 	Setting *stack.Setting
-	// Guest says that the suite can also judge a cluster that is not ours.
-	Guest bool
 	// Plan takes the run over before anything is made. An error is the user's: he
 	// asked for something that is not there.
 	Plan func(r *Run) error
@@ -77,6 +79,8 @@ type Suite struct {
 	DryRun func(r *Run)
 	// Explain judges a kept observation.
 	Explain func(r *Run) error
+	// Guests are the modes that it has for clusters which are not ours.
+	Guests []Mode
 	// Verifier verifies reports of the suite. Whose key and which version is for the run
 	// to say.
 	Verifier reports.Verifier
@@ -105,12 +109,12 @@ func Main(m *testing.M, s Suite) int {
 	case Verify:
 		return verify(config, s.Verifier)
 	}
-	if config.Mode.Guest() && !s.Guest {
-		return usage(fmt.Errorf("mode %s is of the conformance suite: this one needs a cluster of its own", config.Mode))
-	}
 	mustSet("test.run", "^"+s.Test+"$")
 	r := newRun(config, s)
 	defer r.cancel()
+	if r.Mode.Guest() && !slices.Contains(s.Guests, r.Mode) {
+		return usage(fmt.Errorf("this binary has no mode %q: bin/conformance has attach, doctor and sandbox, bin/upgrade has watch", r.Mode))
+	}
 	if err := s.Plan(r); err != nil {
 		return usage(err)
 	}
@@ -126,7 +130,7 @@ func Main(m *testing.M, s Suite) int {
 		r.Terminal.Summary(*r.Report, r.Observation)
 		return int(r.Report.ExitCode)
 	}
-	if r.Mode == Attach || r.Mode == Doctor {
+	if r.Mode.reads() {
 		if err := r.guest(); err != nil {
 			return usage(err)
 		}
@@ -175,6 +179,7 @@ func newRun(c Config, s Suite) *Run {
 		},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.enough, r.endNow = context.WithCancel(r.ctx)
 	return r
 }
 
@@ -196,7 +201,7 @@ func (r *Run) execute(m *testing.M) int {
 }
 
 // handleSignals ends the run in order at the first signal, and at once at the
-// second.
+// second. The first that comes to a watch is its end, and none of the run.
 func (r *Run) handleSignals() (stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -207,6 +212,12 @@ func (r *Run) handleSignals() (stop func()) {
 			case <-done:
 				return
 			case s := <-signals:
+				if r.Mode == WatchOver && r.enough.Err() == nil {
+					r.Terminal.Note(fmt.Sprintf("%v: the watch ends; once more to interrupt the run", s))
+					r.endNow()
+					n--
+					continue
+				}
 				if n > 0 {
 					fmt.Fprintf(os.Stderr, "\n%v again: leaving everything as it is; `make clean` removes it\n", s)
 					os.Exit(int(reports.ExitInterrupted))
@@ -225,7 +236,7 @@ func (r *Run) handleSignals() (stop func()) {
 // setUp brings the subject about.
 func (r *Run) setUp() error {
 	switch r.Mode {
-	case Attach:
+	case Attach, WatchOver:
 		return r.openGuest()
 	case Sandbox:
 		return r.setUpSandbox()

@@ -13,6 +13,10 @@ import (
 // mistake is something that an upgrade can be made wrong by on purpose, to see that the
 // gate says no: it must name the step and the cause, and after the way back all must be
 // well again.
+//
+// Another root is none of them: to take it back needs the key of the CA that was, which
+// nobody may read once it is plugged in. Nor are proxies too old for their control plane:
+// 1.31 serves those of 1.30, and no older ones can be built here.
 type mistake struct {
 	// make changes the subject before its moves are planned.
 	make func(s *subject, check string)

@@ -35,10 +35,10 @@ func pipeline(t *testing.T) (page string, w workflow) {
 	return string(content), w
 }
 
-// calls are the arguments of every call of the suite's binary in a text.
+// calls are the arguments of every call of the suite's binaries in a text.
 func calls(text string) [][]string {
 	var all [][]string
-	for _, m := range regexp.MustCompile("\\./conformance ([^\n`#]*)").FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile("\\./(?:conformance|upgrade) ([^\n`#;]*)").FindAllStringSubmatch(text, -1) {
 		all = append(all, strings.Fields(m[1]))
 	}
 	return all
@@ -55,7 +55,7 @@ func TestThePipelineUsesOnlyWhatThereIs(t *testing.T) {
 		require.NoError(t, err, strings.Join(args, " "))
 		modes[c.Mode] = true
 	}
-	for _, mode := range []run.Mode{run.Doctor, run.Attach, run.Compare, run.Verify} {
+	for _, mode := range []run.Mode{run.Doctor, run.Attach, run.WatchOver, run.Compare, run.Verify} {
 		assert.True(t, modes[mode], mode)
 	}
 	_, err := run.Load(flag.NewFlagSet("conformance", flag.ContinueOnError), []string{"-bogus"})
@@ -74,7 +74,7 @@ func TestThePipelineUsesOnlyWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, []string{"-mode=doctor", "-mode=attach", "the upgrade", "-mode=attach", "-mode=compare"}, order)
+	assert.Equal(t, []string{"-mode=doctor", "-mode=attach", "-mode=watch", "the upgrade", "-mode=attach", "-mode=compare"}, order)
 }
 
 func TestThePipelineSaysWhatToDoOnEachExitCode(t *testing.T) {

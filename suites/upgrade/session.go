@@ -54,6 +54,9 @@ func NewSession(r *run.Run, o Options) (*Session, error) {
 		return nil, errors.New("an upgrade is judged by all of its checks: choose its way with -upgrade (UPGRADE= of make), and no check, profile, level, label or skip")
 	}
 	s := &Session{run: r, planned: checksOf(o.Ways)}
+	if r.Mode == run.WatchOver {
+		return s, s.planWatch(r, o)
+	}
 	if len(s.planned) == 0 {
 		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both for the mesh, or prometheus", o.Ways)
 	}
@@ -90,6 +93,9 @@ func twoVersions(r *run.Run, c Check) error {
 
 // DryRun lists the steps that would be made.
 func (s *Session) DryRun() string {
+	if s.run.Mode == run.WatchOver {
+		return upgradeWatched.ID + ": " + upgradeWatched.Title + "\n"
+	}
 	var b strings.Builder
 	subject := subject{namespace: stack.Namespace}
 	subject.from.Version, subject.to.Version = s.run.Istio, s.run.Next
@@ -111,14 +117,14 @@ func (s *Session) Explain() error {
 	if err != nil {
 		return err
 	}
-	c, err := checkOf(r)
+	result, err := judged(r)
 	if err != nil {
 		return fmt.Errorf("judging %s again: %w", s.run.Observation, err)
 	}
 	s.run.Total = 1
 	s.records = []Record{r}
 	s.describe()
-	s.run.Add(c.Judge(r))
+	s.run.Add(result)
 	return nil
 }
 

@@ -23,8 +23,11 @@ func timeline(r Record) []reports.Event {
 func tracks(r Record) []reports.Track {
 	var all []reports.Track
 	for _, s := range r.Steps {
-		o := s.staged()
-		all = merge(all, conformance.Tracks(o, conformance.PodsReplaced(r.Check, Profile, s.String())))
+		bound := conformance.PodsReplaced(r.Check, Profile, s.String())
+		if r.Check == upgradeWatched.ID {
+			bound = upgradeWatched
+		}
+		all = merge(all, conformance.Tracks(s.staged(), bound))
 	}
 	return all
 }

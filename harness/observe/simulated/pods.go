@@ -90,6 +90,16 @@ func (c *Cluster) query(w http.ResponseWriter, expression string, replica observ
 			vector = append(vector, &model.Sample{Metric: metric(t.Labels, ""), Timestamp: now, Value: model.SampleValue(span / Interval)})
 		}
 		succeed(w, map[string]any{"resultType": "vector", "result": vector})
+	case selector == "up":
+		matrix := model.Matrix{}
+		for _, t := range replica.Targets {
+			stream := &model.SampleStream{Metric: metric(t.Labels, "up")}
+			for at := now.Add(-span); !at.After(now); at = at.Add(Interval) {
+				stream.Values = append(stream.Values, model.SamplePair{Timestamp: at, Value: 1})
+			}
+			matrix = append(matrix, stream)
+		}
+		succeed(w, map[string]any{"resultType": "matrix", "result": matrix})
 	case strings.HasPrefix(expression, "min(timestamp("):
 		succeed(w, map[string]any{"resultType": "vector", "result": model.Vector{{Timestamp: now, Value: model.SampleValue(now) / 1000}}})
 	case strings.HasPrefix(selector, "scrape_samples_post_metric_relabeling"):
