@@ -77,7 +77,7 @@ func secretsByKind(t *testing.T) map[string][]string {
 // forms are the ways in which a text may stand in a file.
 var forms = map[string]func(string) string{
 	"plain":                 func(s string) string { return "before\n" + s + "\nafter" },
-	"a string of JSON":      func(s string) string { return quoted(s) },
+	"a string of JSON":      quoted,
 	"a string in a string":  func(s string) string { return quoted(quoted(s)) },
 	"base64":                func(s string) string { return "x: " + base64.StdEncoding.EncodeToString([]byte(s)) },
 	"base64 for addresses":  func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },

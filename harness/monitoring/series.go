@@ -39,12 +39,11 @@ func readSeries(body io.Reader, each func(Series)) error {
 	answered, refused := false, ""
 	d := json.NewDecoder(body)
 	err := object(d, func(key string) error {
-		switch key {
-		case "error":
+		if key == "error" {
 			return d.Decode(&refused)
-		default:
+		}
+		if key != "data" {
 			return skip(d)
-		case "data":
 		}
 		return object(d, func(key string) error {
 			if key != "result" {

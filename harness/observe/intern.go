@@ -32,14 +32,13 @@ func (t *texts) locked(s string) string {
 	return s
 }
 
-// labels has a set of labels be of kept texts, and returns it.
-func (t *texts) labels(labels map[string]string) map[string]string {
+// labels has a set of labels be of kept texts.
+func (t *texts) labels(labels map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, value := range labels {
 		labels[t.locked(name)] = t.locked(value)
 	}
-	return labels
 }
 
 // slim drops of a pod what no check, no rule of a diagnosis and no discovery reads, and

@@ -292,12 +292,13 @@ func (r *Run) conclude() int {
 	if r.Mode == Up && r.Report.Error == nil && !r.Report.Interrupted {
 		return int(reports.ExitConformant) // nothing was judged, and nothing was asked to be
 	}
-	_, err := reports.WriteAll(dir, *r.Report, r.key)
+	written, err := reports.WriteAll(dir, *r.Report, r.key)
 	if err == nil {
 		err = reports.Link(r.Out, r.ID)
 	}
-	// Once more, for what the report itself quotes.
-	err = errors.Join(err, reports.NoSecrets(dir))
+	if len(written) > 0 { // what the report itself quotes was not searched yet
+		err = errors.Join(err, reports.NoSecrets(dir, written...))
+	}
 	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
 	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName)) // its last line is the run's
 	return concluded(r.Report.ExitCode, err)
