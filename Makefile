@@ -228,7 +228,7 @@ help: ## Show this help
 		CLUSTER 'name of the cluster, beginning with mtls-scrape-' \
 		SETTLE  'how long to wait for the first scrapes before judging (1m)' \
 		WATCH   'how long to watch for certificate rotations (2m)' \
-		OUTAGE  'how long to take the control plane away (6s)' \
+		OUTAGE  'how long to take the control plane away (3s)' \
 		KEY     'file with the ed25519 key that signs the attestation' \
 		OUT     'folder for reports (reports/out)' \
 		BEFORE  'report to compare with: a report.json or the directory of a run' \

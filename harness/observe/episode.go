@@ -80,6 +80,7 @@ func (p *pass) sightCertificates(ctx context.Context) (seen func() []Sighting) {
 	ctx, cancel := context.WithCancel(ctx)
 	chain, roots := CertificateFiles(p.o)
 	var sightings []Sighting
+	seenLast := map[string]time.Time{}
 	var looking sync.WaitGroup
 	looking.Go(func() {
 		_ = wait.For(ctx, "the end of the episode", func(ctx context.Context) (bool, string, error) {
@@ -88,9 +89,11 @@ func (p *pass) sightCertificates(ctx context.Context) (seen func() []Sighting) {
 				if err != nil {
 					continue
 				}
+				now := time.Now().UTC()
 				if last, ok := lastOf(sightings, r.Name); !ok || last.Certificate.Serial != c.Serial {
-					sightings = append(sightings, Sighting{At: time.Now().UTC(), Pod: r.Name, Certificate: *c})
+					sightings = append(sightings, Sighting{At: now, Pod: r.Name, Certificate: *c, Former: seenLast[r.Name]})
 				}
+				seenLast[r.Name] = now
 			}
 			return false, "", nil
 		}, wait.Timeout(episodeTimeout), wait.Interval(watchInterval))

@@ -34,6 +34,9 @@ type Sighting struct {
 	At          time.Time   `json:"at"`
 	Pod         string      `json:"pod"` // name of a replica, or namespace/name of a target
 	Certificate Certificate `json:"certificate"`
+	// Former is when the one before it was seen last; zero if there was none, or if it was
+	// not looked for.
+	Former time.Time `json:"former,omitzero"`
 	// Proxy is the serial of the certificate that the replica's own proxy used just
 	// after, hexadecimal; empty if it has none or was not asked.
 	Proxy string `json:"proxy,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +142,7 @@ func (p *pass) askWithOldRoot(ctx context.Context, targets []Expected, r *RootRo
 	var err error
 	r.After, err = p.askAsMember(ctx, OldRoot, targets, attempts, keptCertificates)
 	p.unread("targets with a certificate of the old root", err)
-	r.Twin, err = p.askAsMember(ctx, OtherIdentity, targets, attempts, memberCertificates)
+	r.Twin, err = p.askUntilServed(ctx, targets)
 	p.unread("targets with a certificate of the new root", err)
 	for name, proxy := range proxies {
 		namespace, pod, _ := strings.Cut(name, "/")
@@ -150,4 +151,33 @@ func (p *pass) askWithOldRoot(ctx context.Context, targets []Expected, r *RootRo
 		r.Proxies = append(r.Proxies, *proxy)
 	}
 	slices.SortFunc(r.Proxies, func(a, b Proxy) int { return strings.Compare(a.Pod, b.Pod) })
+}
+
+// twinTimeout is how long the workload's own certificate may take to be renewed after
+// those of the replicas and the targets were: the pods learn of new roots each at their
+// own pace, which is that of the kubelet.
+const twinTimeout = 15 * time.Second
+
+// askUntilServed shows the targets the certificate that the workload has now, until all
+// of them serve it or its time is up. What they said last counts.
+func (p *pass) askUntilServed(ctx context.Context, targets []Expected) (probes []Probe, err error) {
+	_ = wait.For(ctx, "every target to serve a workload of the mesh with its new certificate", func(ctx context.Context) (bool, string, error) {
+		if probes, err = p.askAsMember(ctx, OtherIdentity, targets, attempts, memberCertificates); err != nil {
+			return false, "", err
+		}
+		var waiting []string
+		for _, t := range targets {
+			if !slices.ContainsFunc(probes, func(x Probe) bool { return x.served(t) }) {
+				waiting = append(waiting, t.Namespace+"/"+t.Pod)
+			}
+		}
+		return len(waiting) == 0, "not served by " + strings.Join(waiting, ", "), nil
+	}, wait.Timeout(twinTimeout), wait.Interval(time.Second))
+	return probes, err
+}
+
+// served reports whether a target answered at least one request of the probe.
+func (x Probe) served(t Expected) bool {
+	return x.Pod == t.Namespace+"/"+t.Pod && x.Port == t.Port && x.Path == t.Path &&
+		slices.ContainsFunc(x.Attempts, func(a Attempt) bool { return a.Answered && a.Code == http.StatusOK })
 }

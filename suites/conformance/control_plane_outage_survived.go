@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -45,7 +46,10 @@ func assessValidity(e observe.Episode, replica string, f *finding) {
 	for i, s := range own {
 		until, text := e.To, "to the end"
 		if i+1 < len(own) {
-			until, text = own[i+1].At, "until "+own[i+1].At.Format(clock)
+			// It may have been replaced as soon as it was seen last: there is a second
+			// between two looks.
+			until = cmp.Or(own[i+1].Former, own[i+1].At)
+			text = "until " + until.Format(clock)
 		}
 		if ends := s.Certificate.NotAfter; until.After(ends) {
 			f.Fail("the certificate of %s ended at %s and was in its files %s: for %s every new connection would have been refused, and scrapes went on only over those from before",
