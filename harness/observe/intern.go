@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 
@@ -59,8 +60,20 @@ func (t *texts) slim(p *corev1.Pod) {
 		o.Name, o.Kind, o.APIVersion = t.one(o.Name), t.one(o.Kind), t.one(o.APIVersion)
 	}
 	t.slimSpec(&p.Spec)
-	p.Status.Conditions, p.Status.Resources, p.Status.HostIPs, p.Status.PodIPs = nil, nil, nil, nil
+	p.Status.Conditions = telling(p.Status.Conditions)
+	p.Status.Resources, p.Status.HostIPs, p.Status.PodIPs = nil, nil, nil
 	p.Status.InitContainerStatuses, p.Status.ContainerStatuses = t.statuses(p.Status.InitContainerStatuses), t.statuses(p.Status.ContainerStatuses)
+}
+
+// telling are the conditions by which a pod says that it is ready, or why it is not.
+func telling(all []corev1.PodCondition) []corev1.PodCondition {
+	var some []corev1.PodCondition
+	for _, c := range all {
+		if c.Type == corev1.PodReady || c.Status != corev1.ConditionTrue {
+			some = append(some, c)
+		}
+	}
+	return slices.Clip(some)
 }
 
 func (t *texts) slimSpec(s *corev1.PodSpec) {
@@ -78,7 +91,7 @@ func (t *texts) containers(all []corev1.Container) []corev1.Container {
 	slim := make([]corev1.Container, len(all))
 	var of []byte
 	for i, c := range all {
-		slim[i] = corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Ports, RestartPolicy: c.RestartPolicy, SecurityContext: c.SecurityContext}
+		slim[i] = corev1.Container{Name: c.Name, Image: c.Image, Command: c.Command, Args: c.Args, Ports: c.Ports, RestartPolicy: c.RestartPolicy, SecurityContext: c.SecurityContext}
 		one, err := slim[i].Marshal()
 		if err != nil {
 			return slim // it is kept by itself

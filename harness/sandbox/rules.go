@@ -52,6 +52,7 @@ func Rules() []observe.Rule {
 	add("", "configmaps", "get")
 	// To ask as those who are refused, and to look at files and sockets.
 	add("", "pods/exec", "create", "get")
+	add("", "pods/portforward", "create", "get")
 	add("authorization.k8s.io", "subjectaccessreviews", "create")
 	// To know afterwards that nothing is left.
 	add(rbac, "clusterroles", "list")

@@ -28,6 +28,7 @@ type want struct {
 	Name       string
 	Prometheus string
 	Title      string
+	TLS        bool // on its web port
 	ExitCode   int
 	Red        []string // the checks that must fail, and no others
 	Cause      string   // the code that must come first for the first of them
@@ -41,15 +42,15 @@ var judged = []string{"prometheus-sidecar-injected", "monitors-accepted", "targe
 func wanted() []want {
 	return []want{
 		{Name: "sharded", Prometheus: namespace + "/fleet", Title: "two shards, files from a scrape class, targets by Services and by pods", Passed: judged},
-		{Name: "web-tls", Prometheus: namespace + "/secure", Title: "its web port speaks TLS, below a path", Passed: judged},
+		{Name: "web-tls", Prometheus: namespace + "/secure", Title: "its web port speaks TLS, below a path", TLS: true, Passed: judged},
 		{
 			Name: "wrong-file", Prometheus: namespace + "/typo", Title: "its monitor names a file that is not there",
-			ExitCode: int(reports.ExitCheckFailed), Red: []string{"monitors-accepted", "targets-complete", "targets-up", "mutual-tls-on-the-wire"}, Cause: "certificate-path-wrong",
+			ExitCode: int(reports.ExitCheckFailed), Red: []string{"monitors-accepted", "targets-complete", "targets-up", "metrics-queryable"}, Cause: "certificate-path-elsewhere",
 			Passed: []string{"prometheus-sidecar-injected"},
 		},
 		{
 			Name: "plain-text", Prometheus: namespace + "/plain", Title: "its monitor scrapes in plain text",
-			ExitCode: int(reports.ExitCheckFailed), Red: []string{"targets-up"}, Cause: "scheme-http",
+			ExitCode: int(reports.ExitCheckFailed), Red: []string{"targets-up"}, Cause: "scheme-http-on-strict",
 			Passed: []string{"prometheus-sidecar-injected", "monitors-accepted", "targets-complete"},
 		},
 	}

@@ -57,7 +57,8 @@ type guest struct {
 func (g guest) attach(ctx context.Context, name, prometheus string) (Trial, error) {
 	ctx, cancel := context.WithTimeout(ctx, trialTimeout)
 	defer cancel()
-	return g.try(ctx, name, prometheus, "-mode=attach", "-prom="+prometheus, "-settle=20s")
+	return g.try(ctx, name, prometheus, "-mode=attach", "-prom="+prometheus, "-settle=20s",
+		"-skip=past-rotations-survived=the Prometheus objects were made a minute ago")
 }
 
 // sandbox judges the guide's set-up in a namespace of its own. The nodes have the images

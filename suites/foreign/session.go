@@ -82,6 +82,9 @@ func (s *Session) Try() error {
 	if err != nil {
 		return err
 	}
+	if err := s.run.Phase("first scrapes", s.awaitScrapes); err != nil {
+		return err
+	}
 	for _, w := range wanted() {
 		if err := s.run.Phase(w.Name, func(ctx context.Context) (string, error) {
 			t, err := reader.attach(ctx, w.Name, w.Prometheus)
@@ -112,6 +115,29 @@ func (s *Session) Try() error {
 		s.record.Within, err = s.run.Stack.Cluster.Audited(ctx, user(making))
 		return fmt.Sprintf("%d requests of who reads, %d of who has a sandbox", len(s.record.Audited), len(s.record.Within)), err
 	})
+}
+
+// awaitScrapes waits until each Prometheus has scraped what it has: a guest does not wait
+// for one that has just been made. One whose web port is not the Operator's default is as
+// old as the others.
+func (s *Session) awaitScrapes(ctx context.Context) (string, error) {
+	config, err := s.run.Stack.Cluster.REST()
+	if err != nil {
+		return "", err
+	}
+	var notes []string
+	for _, w := range wanted() {
+		if w.TLS {
+			continue
+		}
+		_, name, _ := strings.Cut(w.Prometheus, "/")
+		o, err := observe.NewObserver(config, namespace, name)
+		if err != nil {
+			return "", err
+		}
+		notes = append(notes, name+": "+o.Rescraped(ctx, s.run.Settle))
+	}
+	return strings.Join(notes, "; "), nil
 }
 
 // guest grants a role of manifests/certify and gives the way in that it grants.
