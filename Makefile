@@ -211,7 +211,7 @@ help: ## Show this help
 		NEXT_PROMETHEUS 'version of Prometheus to have at hand for `make upgrade MODE=check UPGRADE=prometheus`' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
-		PARALLEL 'how many faults to try at a time (6)' \
+		PARALLEL 'how many faults to try at a time (8)' \
 		RECORD  'folder for recordings of what was observed of faults' \
 		FROM    'version of what is upgraded, Istio or Prometheus, to upgrade from (1.30 or v3.12)' \
 		TO      'version to upgrade to (1.31 or v3.16)' \
