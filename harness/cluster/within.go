@@ -37,8 +37,9 @@ const (
 	// allNamespaces is where a namespace is made. Which, only the body says; the API
 	// server refuses the name of one that is there.
 	allNamespaces = "/api/v1/namespaces"
-	// reviews are asked for what somebody may do. They are POSTs that store nothing.
-	reviews = "/apis/authorization.k8s.io/v1/"
+	// review is asked for what somebody else may do. As selfReview, it is a POST that
+	// stores nothing.
+	review = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 )
 
 func (w writer) permits(request *http.Request) bool {
@@ -54,7 +55,7 @@ func (w writer) permits(request *http.Request) bool {
 	case request.Method == http.MethodGet:
 		return true
 	case request.Method == http.MethodPost && namespaceOf(path) == "":
-		return strings.HasSuffix(path, allNamespaces) || strings.HasSuffix(path, reviews+"selfsubjectaccessreviews") || strings.HasSuffix(path, reviews+"subjectaccessreviews")
+		return strings.HasSuffix(path, allNamespaces) || strings.HasSuffix(path, selfReview) || strings.HasSuffix(path, review)
 	}
 	return false
 }

@@ -85,7 +85,7 @@ func TestDefinitionsOfAnUnknownVersionAreLeftAlone(t *testing.T) {
 func TestControlPlanesAreFoundByTheirHelmReleases(t *testing.T) {
 	found, err := standing(t,
 		deployed(baseRelease, "1.31.0", nil), deployed(istiodRelease, "1.30.4", nil),
-		deployed(named(istiodRelease, canary), "1.31.0", nil), deployed("istio-istiodx", "9.9.9", nil),
+		deployed(Named(istiodRelease, canary), "1.31.0", nil), deployed("istio-istiodx", "9.9.9", nil),
 	).controlPlanes()
 	require.NoError(t, err)
 	versions := map[string]string{}
@@ -100,7 +100,7 @@ func TestWhoLeavesHandsTheValidationOver(t *testing.T) {
 		releases := []*release.Release{deployed(baseRelease, "1.31.0", map[string]any{defaultRevisionValue: validator, "kept": true})}
 		for _, r := range revisions {
 			version := map[string]string{DefaultRevision: "1.30.4", "1-29": "1.29.10", canary: "1.31.0"}[r]
-			releases = append(releases, deployed(named(istiodRelease, r), version, nil))
+			releases = append(releases, deployed(Named(istiodRelease, r), version, nil))
 		}
 		return standing(t, releases...)
 	}
@@ -224,7 +224,7 @@ func TestTheNextRunGetsOverAKilledOne(t *testing.T) {
 func TestAControlPlaneThatNeverStoodCanBeRemoved(t *testing.T) {
 	h := standing(t,
 		deployed(baseRelease, "1.31.0", map[string]any{defaultRevisionValue: DefaultRevision}), deployed(istiodRelease, "1.30.4", nil),
-		inStatus(named(istiodRelease, canary), "1.31.0", 1, releasecommon.StatusPendingInstall))
+		inStatus(Named(istiodRelease, canary), "1.31.0", 1, releasecommon.StatusPendingInstall))
 	require.NoError(t, h.remove(t.Context(), canary))
 	found, err := h.controlPlanes()
 	require.NoError(t, err)

@@ -100,7 +100,7 @@ func put(ctx context.Context, o Options, apply func(helm, context.Context, strin
 	if err := h.putBase(ctx, o, base); err != nil {
 		return err
 	}
-	return apply(h, ctx, named(istiodRelease, o.Revision), istiod, values(o))
+	return apply(h, ctx, Named(istiodRelease, o.Revision), istiod, values(o))
 }
 
 // defaultRevisionValue is the value of the chart base that names who validates
@@ -211,7 +211,7 @@ func istiodOf(revision string) string { return "app=istiod," + revisionLabel + "
 // for the webhooks that inject sidecars to be told whom to trust: a pod created
 // before would get none.
 func waitForIstiod(ctx context.Context, client klient.Client, revision string) error {
-	name := named("istiod", revision)
+	name := Named("istiod", revision)
 	return wait.For(ctx, name+" to be ready", func(ctx context.Context) (bool, string, error) {
 		var d appsv1.Deployment
 		if err := client.Resources(RootNamespace).Get(ctx, name, RootNamespace, &d); err != nil {

@@ -35,8 +35,8 @@ const (
 	tagLabel       = "istio.io/tag"
 )
 
-// named is the name that an object of Istio's charts has for a revision.
-func named(name, revision string) string {
+// Named is the name that an object of Istio's charts has for a revision.
+func Named(name, revision string) string {
 	if revision == DefaultRevision {
 		return name
 	}
@@ -110,7 +110,7 @@ func tagObjects(ctx context.Context, o Options, tag string) ([]*unstructured.Uns
 	}
 	v := values(o)
 	v["revisionTags"] = []any{tag}
-	objects, err := render(ctx, named(istiodRelease, o.Revision), c, v)
+	objects, err := render(ctx, Named(istiodRelease, o.Revision), c, v)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func Remove(ctx context.Context, client klient.Client, kubeconfig, revision stri
 // remove takes the Helm release of a revision away. One that was never whole, since a run
 // was killed while it came, validates nothing and has nothing to hand over.
 func (h helm) remove(ctx context.Context, revision string) error {
-	name := named(istiodRelease, revision)
+	name := Named(istiodRelease, revision)
 	if removed, err := h.repair(name); removed || err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func rendered(t *testing.T, o Options) map[string]*unstructured.Unstructured {
 	t.Helper()
 	c, err := o.chart(t.Context(), "istiod")
 	require.NoError(t, err)
-	objects, err := render(t.Context(), named(istiodRelease, o.Revision), c, values(o))
+	objects, err := render(t.Context(), Named(istiodRelease, o.Revision), c, values(o))
 	require.NoError(t, err)
 	return byName(objects)
 }
@@ -79,7 +79,7 @@ func eachControlPlane(t *testing.T, test func(t *testing.T, o Options)) {
 func TestAControlPlaneIsOfItsVersionUnderItsRevision(t *testing.T) {
 	eachControlPlane(t, func(t *testing.T, o Options) {
 		objects := rendered(t, o)
-		d := as[appsv1.Deployment](t, objects["Deployment/"+named("istiod", o.Revision)])
+		d := as[appsv1.Deployment](t, objects["Deployment/"+Named("istiod", o.Revision)])
 		assert.Equal(t, o.PilotImage, d.Spec.Template.Spec.Containers[0].Image)
 		assert.Equal(t, o.Version, d.Labels["app.kubernetes.io/version"])
 		assert.Equal(t, "istiod-"+o.Version, d.Labels["helm.sh/chart"])
@@ -95,11 +95,11 @@ func TestAControlPlaneIsOfItsVersionUnderItsRevision(t *testing.T) {
 			assert.Contains(t, env, wanted)
 		}
 
-		injector := as[corev1.ConfigMap](t, objects["ConfigMap/"+named("istio-sidecar-injector", o.Revision)])
+		injector := as[corev1.ConfigMap](t, objects["ConfigMap/"+Named("istio-sidecar-injector", o.Revision)])
 		assert.Contains(t, injector.Data["values"], `"image": "`+o.ProxyImage+`"`)
-		hook := as[admissionv1.MutatingWebhookConfiguration](t, objects["MutatingWebhookConfiguration/"+named("istio-sidecar-injector", o.Revision)])
+		hook := as[admissionv1.MutatingWebhookConfiguration](t, objects["MutatingWebhookConfiguration/"+Named("istio-sidecar-injector", o.Revision)])
 		for _, w := range hook.Webhooks {
-			assert.Equal(t, named("istiod", o.Revision), w.ClientConfig.Service.Name)
+			assert.Equal(t, Named("istiod", o.Revision), w.ClientConfig.Service.Name)
 		}
 	})
 }
@@ -107,7 +107,7 @@ func TestAControlPlaneIsOfItsVersionUnderItsRevision(t *testing.T) {
 // Only the default one may inject where istio-injection=enabled.
 func TestWhoNamesNoRevisionIsTheDefaultOnes(t *testing.T) {
 	eachControlPlane(t, func(t *testing.T, o Options) {
-		hook := as[admissionv1.MutatingWebhookConfiguration](t, rendered(t, o)["MutatingWebhookConfiguration/"+named("istio-sidecar-injector", o.Revision)])
+		hook := as[admissionv1.MutatingWebhookConfiguration](t, rendered(t, o)["MutatingWebhookConfiguration/"+Named("istio-sidecar-injector", o.Revision)])
 		assert.Equal(t, o.Revision == DefaultRevision, selects(hook, injectionLabel, "enabled"))
 		assert.True(t, selects(hook, revisionLabel, o.Revision))
 	})
@@ -141,7 +141,7 @@ func TestControlPlanesBesideEachOtherShareNoObject(t *testing.T) {
 // refused half way.
 func TestAnUpgradeInPlaceKeepsWhoseThePodsAre(t *testing.T) {
 	for _, revision := range []string{DefaultRevision, canary} {
-		name := named("istiod", revision)
+		name := Named("istiod", revision)
 		var selectors []any
 		for _, version := range image.Istio.Versions {
 			objects := rendered(t, control(t, version, revision))
@@ -165,7 +165,7 @@ func TestTheDefinitionsAreAllInTheChartBase(t *testing.T) {
 		base := byName(objects)
 		assert.Contains(t, base, "CustomResourceDefinition/peerauthentications.security.istio.io")
 		validator := as[admissionv1.ValidatingWebhookConfiguration](t, base["ValidatingWebhookConfiguration/istiod-default-validator"])
-		assert.Equal(t, named("istiod", o.Revision), validator.Webhooks[0].ClientConfig.Service.Name)
+		assert.Equal(t, Named("istiod", o.Revision), validator.Webhooks[0].ClientConfig.Service.Name)
 		for name := range rendered(t, o) {
 			assert.NotContains(t, name, "CustomResourceDefinition/")
 		}
@@ -184,7 +184,7 @@ func TestATagConsistsOfWhatUntagRemoves(t *testing.T) {
 		assert.Equal(t, o.Revision, hook.Labels[revisionLabel], "by which Remove finds it")
 		assert.True(t, selects(hook, revisionLabel, "prod"))
 		for _, w := range hook.Webhooks {
-			assert.Equal(t, named("istiod", o.Revision), w.ClientConfig.Service.Name)
+			assert.Equal(t, Named("istiod", o.Revision), w.ClientConfig.Service.Name)
 		}
 		assert.NotContains(t, rendered(t, o), "MutatingWebhookConfiguration/istio-revision-tag-prod", "the tag is no part of the release")
 	})

@@ -87,11 +87,7 @@ func (s *Sandbox) objects(accessLogFits bool) ([]*unstructured.Unstructured, err
 // accessLogFits reports whether sidecars of the mesh log what checks read, so that they
 // need not be told to. If that cannot be read, they are told.
 func (s *Sandbox) accessLogFits(ctx context.Context) bool {
-	name := "istio"
-	if s.injection.Revision != mesh.DefaultRevision {
-		name += "-" + s.injection.Revision
-	}
-	c, err := s.kubernetes.CoreV1().ConfigMaps(mesh.RootNamespace).Get(ctx, name, metav1.GetOptions{})
+	c, err := s.kubernetes.CoreV1().ConfigMaps(mesh.RootNamespace).Get(ctx, mesh.Named("istio", s.injection.Revision), metav1.GetOptions{})
 	if err != nil || !strings.Contains(c.Data["mesh"], "/dev/stdout") {
 		return false
 	}

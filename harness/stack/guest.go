@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/e2e-framework/klient"
@@ -27,9 +28,16 @@ func Workloads(v Variant, namespace, prometheus string, images map[string]string
 
 // workloadEdits are what a run changes in every manifest.
 func workloadEdits(v Variant, namespace, prometheus string, images map[string]string) []manifests.Edit {
-	return append(v.Edits(), manifests.InNamespace(namespace), manifests.WithImages(images),
+	return slices.Concat(v.Edits(), []manifests.Edit{manifests.InNamespace(namespace)}, versionEdits(prometheus, images))
+}
+
+// versionEdits put the images of a run, and its version of Prometheus, into manifests.
+func versionEdits(prometheus string, images map[string]string) []manifests.Edit {
+	return []manifests.Edit{
+		manifests.WithImages(images),
 		// The Operator generates the configuration for this version.
-		manifests.OnlyKind("Prometheus", manifests.Set(prometheus, "spec", "version")))
+		manifests.OnlyKind("Prometheus", manifests.Set(prometheus, "spec", "version")),
+	}
 }
 
 // ImagesFrom maps upstream's references, which the manifests name, to those that the

@@ -40,10 +40,7 @@ func (s *Stack) set(ctx context.Context, setting Setting, p sources) (string, er
 		}
 	}
 	operator = manifests.Apply(operator, manifests.InNamespace(setting.Operators))
-	edits := []manifests.Edit{
-		manifests.WithImages(p.byUpstream()),
-		manifests.OnlyKind("Prometheus", manifests.Set(p.prometheus, "spec", "version")),
-	}
+	edits := versionEdits(p.prometheus, p.byUpstream())
 	for _, some := range [][]*unstructured.Unstructured{namespaces, setting.Extra, operator, rest} {
 		if err := cluster.Apply(ctx, s.Client, manifests.Apply(some, edits...)...); err != nil {
 			return "", err

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sandbox"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
@@ -135,7 +136,7 @@ func edit(u *unstructured.Unstructured, less []observe.Rule) error {
 	}
 	for i := range r.Rules {
 		if slices.Contains(r.Rules[i].ResourceNames, "istio") {
-			r.Rules[i].ResourceNames = append(r.Rules[i].ResourceNames, "istio-"+Setting.Revision)
+			r.Rules[i].ResourceNames = append(r.Rules[i].ResourceNames, mesh.Named("istio", Setting.Revision))
 		}
 		for _, l := range less {
 			withhold(&r.Rules[i], l)
@@ -159,6 +160,6 @@ func withhold(p *rbacv1.PolicyRule, l observe.Rule) {
 		return
 	}
 	p.ResourceNames = slices.DeleteFunc(slices.Clone(p.ResourceNames), func(s string) bool {
-		return s == l.Name || l.Name == "istio" && s == "istio-"+Setting.Revision
+		return s == l.Name || l.Name == "istio" && s == mesh.Named("istio", Setting.Revision)
 	})
 }

@@ -17,7 +17,8 @@ type Check struct {
 	// Begins judges, by the first step of a record, that the subject is of the version
 	// which the upgrade is from.
 	Begins func(r Record, f *finding)
-	// Assess judges a record. What it saw goes into the finding.
+	// Assess judges a record beyond its steps and its beginning, which every way has. What
+	// it saw goes into the finding.
 	Assess func(r Record, f *finding)
 }
 
@@ -46,6 +47,8 @@ func (c Check) ofMesh() bool { return c.ID != upgradePrometheus.ID }
 // [reports.Assessment.Conclude] does.
 func (c Check) Judge(r Record) reports.Check {
 	var f finding
+	f.steps(r)
+	c.Begins(r, &f)
 	c.Assess(r, &f)
 	return f.Conclude(reports.Check{ID: c.ID, Title: c.Title, Profile: Profile, Level: c.Level, Causes: f.causes})
 }

@@ -13,8 +13,6 @@ var upgradeCanary = Check{
 	Level:  reports.Core,
 	Begins: meshBegins,
 	Assess: func(r Record, f *finding) {
-		f.steps(r)
-		meshBegins(r, f)
 		f.pairs(r, Forward, Back)
 		f.arrives(r, Forward, r.To)
 		f.arrives(r, Back, r.From)

@@ -13,8 +13,6 @@ var upgradePrometheus = Check{
 	Level:  reports.Core,
 	Begins: prometheusBegins,
 	Assess: func(r Record, f *finding) {
-		f.steps(r)
-		prometheusBegins(r, f)
 		f.sideBySide(r, Forward, Back)
 		f.runs(r, Forward, r.To)
 		f.runs(r, Back, r.From)
