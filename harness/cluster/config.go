@@ -77,7 +77,8 @@ func buildConfig(o Options, facts hostFacts) (*v1alpha4.Cluster, error) {
 			IPFamily:          v1alpha4.IPv4Family,
 			DisableDefaultCNI: o.BakedNetwork,
 		},
-		KubeadmConfigPatches: []string{kubeletPatch(v, facts)},
+		KubeadmConfigPatches:    []string{kubeletPatch(v, facts)},
+		ContainerdConfigPatches: []string{statsPatch},
 	}
 	if facts.runtimeSpec != "" {
 		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: facts.runtimeSpec, ContainerPath: runtimeSpecPath, Readonly: true})
@@ -94,6 +95,15 @@ func buildConfig(o Options, facts hostFacts) (*v1alpha4.Cluster, error) {
 	config.Nodes = []v1alpha4.Node{node}
 	return config, nil
 }
+
+// statsPatch has containerd look less often at what every container uses. From 2.4 on it
+// does so once a second, whether anybody asks or not, and where the kernel has the first
+// version of cgroups it parses the table of mounts for each: with a hundred containers
+// that took a seventh of two cores. Earlier ones do not know the field, and leave it alone.
+const statsPatch = `version = 2
+[plugins."io.containerd.cri.v1.runtime"]
+  stats_collect_period = "1m"
+`
 
 // kubeletPatch sets what the kubelet needs here.
 //
