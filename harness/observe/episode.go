@@ -29,9 +29,7 @@ func (o *Observer) Episode(ctx context.Context, after time.Time, name, title str
 	if err := work(ctx, func(step string) { e.Marks = append(e.Marks, Mark{At: time.Now().UTC(), Step: step}) }); err != nil {
 		e.Error = err.Error()
 	}
-	afterwards := *o
-	afterwards.since = time.Now().UTC()
-	e.Recovered, e.Settled = afterwards.Settle(ctx, settle)
+	e.Recovered, e.Settled = o.Anew().Settle(ctx, settle)
 	e.Certs = seen()
 
 	p = &pass{Observer: o}

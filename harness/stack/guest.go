@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/e2e-framework/klient"
@@ -16,19 +15,23 @@ import (
 // configuration then has it. Images are by upstream's references.
 func Workloads(v Variant, namespace, prometheus string, images map[string]string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	for _, folder := range []string{manifests.Probe, manifests.Unmeshed, manifests.Bookinfo, manifests.Guide} {
+	for _, folder := range []string{manifests.Probe, manifests.Unmeshed} {
 		read, err := manifests.Read(folder)
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, manifests.Apply(read, workloadEdits(v, namespace, prometheus, images)...)...)
+		objects = append(objects, read...)
 	}
-	return objects, nil
+	setUp, err := v.SetUp()
+	if err != nil {
+		return nil, err
+	}
+	return manifests.Apply(append(objects, setUp...), workloadEdits(namespace, prometheus, images)...), nil
 }
 
 // workloadEdits are what a run changes in every manifest.
-func workloadEdits(v Variant, namespace, prometheus string, images map[string]string) []manifests.Edit {
-	return slices.Concat(v.Edits(), []manifests.Edit{manifests.InNamespace(namespace)}, versionEdits(prometheus, images))
+func workloadEdits(namespace, prometheus string, images map[string]string) []manifests.Edit {
+	return append(versionEdits(prometheus, images), manifests.InNamespace(namespace))
 }
 
 // versionEdits put the images of a run, and its version of Prometheus, into manifests.

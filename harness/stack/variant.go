@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,11 @@ type Variant struct {
 	// CertificateLifetime is what the sidecars of Prometheus and of productpage ask of
 	// the mesh's CA instead of 24 h. The agent renews at half of it.
 	CertificateLifetime time.Duration
-	// ProductpageReplicas is more than one, so that a target which answers for
-	// another can be told.
-	ProductpageReplicas int64
+	// Small has one replica of productpage and of Prometheus, and nothing else of
+	// Bookinfo: it is for where dozens of them stand, or one has no part in what is
+	// judged. Otherwise productpage has two, so that a target which answers for another
+	// can be told.
+	Small bool
 	// EllipticKeys has the sidecars make ECDSA keys instead of RSA ones, which takes a
 	// hundredth of the time: it matters where dozens of them start.
 	EllipticKeys bool
@@ -29,11 +32,40 @@ type Variant struct {
 // Default is the variant of the main job: certificates of 20 s are renewed every
 // 10 s, which is five scrapes each, and two rotations past the first certificate's
 // end fit into 20 s.
-var Default = Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: 20 * time.Second, ProductpageReplicas: 2}
+var Default = Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: 20 * time.Second}
+
+// scraped is the only service of Bookinfo that serves metrics.
+const scraped = "productpage"
+
+// SetUp are the objects of Bookinfo and of the guide, in that order, with the variant in
+// them.
+func (v Variant) SetUp() ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	for _, folder := range []string{manifests.Bookinfo, manifests.Guide} {
+		read, err := manifests.Read(folder)
+		if err != nil {
+			return nil, err
+		}
+		if v.Small && folder == manifests.Bookinfo {
+			read = slices.DeleteFunc(read, func(u *unstructured.Unstructured) bool { return !strings.Contains(u.GetName(), scraped) })
+		}
+		objects = append(objects, manifests.Apply(read, v.Edits()...)...)
+	}
+	return objects, nil
+}
 
 // Edits are the variant as changes of manifests.
 func (v Variant) Edits() []manifests.Edit {
+	replicas := int64(2)
+	if v.Small {
+		replicas = 1
+	}
 	return []manifests.Edit{
+		manifests.OnlyKind("Prometheus", func(u *unstructured.Unstructured) {
+			if v.Small {
+				manifests.Set(replicas, "spec", "replicas")(u)
+			}
+		}),
 		manifests.OnlyKind("Prometheus", manifests.Set(
 			v.proxyConfig("OUTPUT_CERTS: /etc/istio-output-certs"), "spec", "podMetadata", "annotations", "proxy.istio.io/config")),
 		manifests.OnlyKind("ServiceMonitor", func(u *unstructured.Unstructured) {
@@ -46,8 +78,8 @@ func (v Variant) Edits() []manifests.Edit {
 			manifests.Set(endpoints, "spec", "endpoints")(u)
 		}),
 		manifests.OnlyKind("Deployment", func(u *unstructured.Unstructured) {
-			if u.GetName() == "productpage-v1" {
-				manifests.Set(v.ProductpageReplicas, "spec", "replicas")(u)
+			if u.GetName() == scraped+"-v1" {
+				manifests.Set(replicas, "spec", "replicas")(u)
 				manifests.Set(v.proxyConfig(), "spec", "template", "metadata", "annotations", "proxy.istio.io/config")(u)
 			}
 		}),

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"regexp"
 	"testing"
 	"time"
@@ -125,5 +126,24 @@ func TestThePacesOfTheDefaultFitTogether(t *testing.T) {
 	renewal := Default.CertificateLifetime / 2
 	assert.GreaterOrEqual(t, int64(renewal/Default.ScrapeInterval), int64(5))
 	assert.Less(t, Default.CertificateLifetime, time.Minute)
-	assert.Greater(t, Default.ProductpageReplicas, int64(1))
+}
+
+func TestASmallSetUpHasOneOfEachThatIsScrapedOrScrapes(t *testing.T) {
+	names := func(v Variant) (names []string) {
+		objects, err := v.SetUp()
+		require.NoError(t, err)
+		for _, u := range objects {
+			if replicas, found, _ := unstructured.NestedInt64(u.Object, "spec", "replicas"); found {
+				names = append(names, fmt.Sprintf("%s %s: %d", u.GetKind(), u.GetName(), replicas))
+			}
+		}
+		return names
+	}
+	small := Default
+	small.Small = true
+	assert.Equal(t, []string{"Deployment productpage-v1: 1", "Prometheus default: 1"}, names(small))
+	assert.Equal(t, []string{
+		"Deployment details-v1: 1", "Deployment productpage-v1: 2", "Deployment ratings-v1: 1",
+		"Deployment reviews-v1: 1", "Deployment reviews-v2: 1", "Deployment reviews-v3: 1", "Prometheus default: 2",
+	}, names(Default))
 }

@@ -34,7 +34,7 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 	if err != nil {
 		return "", err
 	}
-	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, workloadEdits(v, Namespace, p.prometheus, p.byUpstream())...)...)
+	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, workloadEdits(Namespace, p.prometheus, p.byUpstream())...)...)
 	objects = append(objects, guide...)
 	if err := cluster.Apply(ctx, s.Client, objects...); err != nil {
 		return "", err

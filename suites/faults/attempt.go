@@ -25,6 +25,8 @@ type attempt struct {
 	applied []*unstructured.Unstructured // what the cluster has of the subject
 	stood   bool                         // it was made to stand already
 	remark  string
+
+	observes *observe.Observer // made when it is first asked for
 }
 
 // observe brings the fault about and looks at it.
@@ -120,15 +122,18 @@ func place(all []*unstructured.Unstructured, u *unstructured.Unstructured) int {
 	})
 }
 
-// workloads lists those of the subject.
+// workloads lists those of the subject. Events tell why nothing comes where that is
+// meant to be; they are the dearest to list, since the API server has no cache of them.
 func (a *attempt) workloads(ctx context.Context) (w workloads, err error) {
 	var deployments appsv1.DeploymentList
 	var sets appsv1.StatefulSetList
 	var pods corev1.PodList
 	var warnings corev1.EventList
 	c, in := a.client(), crclient.InNamespace(a.subject.Namespace)
-	err = errors.Join(c.List(ctx, &deployments, in), c.List(ctx, &sets, in), c.List(ctx, &pods, in),
-		c.List(ctx, &warnings, in, crclient.MatchingFields{"type": corev1.EventTypeWarning}))
+	err = errors.Join(c.List(ctx, &deployments, in), c.List(ctx, &sets, in), c.List(ctx, &pods, in))
+	if a.fault.Unready {
+		err = errors.Join(err, c.List(ctx, &warnings, in, crclient.MatchingFields{"type": corev1.EventTypeWarning}))
+	}
 	return workloads{deployments.Items, sets.Items, pods.Items, warnings.Items}, err
 }
 

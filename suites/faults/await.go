@@ -73,8 +73,16 @@ func (a *attempt) settle(ctx context.Context, limit time.Duration) error {
 	return ctx.Err()
 }
 
+// observer is one to which only what happens from now on counts.
 func (a *attempt) observer() (*observe.Observer, error) {
-	return observe.NewObserver(a.Config, a.subject.Namespace, prometheusName)
+	if a.observes == nil {
+		o, err := observe.NewObserver(a.Config, a.subject.Namespace, prometheusName)
+		if err != nil {
+			return nil, err
+		}
+		a.observes = o
+	}
+	return a.observes.Anew(), nil
 }
 
 // later makes the later changes and gives them time to be felt.

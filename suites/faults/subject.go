@@ -36,13 +36,13 @@ const (
 // The paces of the small set-up. Most subjects live for a minute: their
 // certificates need not be renewed.
 var (
-	calm    = stack.Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: time.Hour, ProductpageReplicas: 1, EllipticKeys: true}
-	watched = stack.Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: 20 * time.Second, ProductpageReplicas: 1, EllipticKeys: true}
+	calm    = stack.Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: time.Hour, Small: true, EllipticKeys: true}
+	watched = stack.Variant{ScrapeInterval: 2 * time.Second, CertificateLifetime: 20 * time.Second, Small: true, EllipticKeys: true}
 )
 
 // ClusterVariant is what the set-up in the namespace of the Operator has while the
 // faults are tried beside it: as little to do as possible.
-var ClusterVariant = stack.Variant{ScrapeInterval: 30 * time.Second, CertificateLifetime: 24 * time.Hour, ProductpageReplicas: 1, EllipticKeys: true}
+var ClusterVariant = stack.Variant{ScrapeInterval: 30 * time.Second, CertificateLifetime: 24 * time.Hour, Small: true, EllipticKeys: true}
 
 // NewSubject is the set-up with a fault in it, without what comes later.
 func NewSubject(f Fault) (*Subject, error) {
@@ -63,22 +63,14 @@ func goodSubject(f Fault) (*Subject, error) {
 	if f.Watch {
 		variant = watched
 	}
-	edits := append(variant.Edits(), manifests.InNamespace(own), manifests.OnlyKind("Prometheus", func(u *unstructured.Unstructured) {
-		manifests.Set(int64(1), "spec", "replicas")(u)
-		// Prometheus ends at once when it is told to, and what a fault puts beside it must.
-		manifests.Set(int64(5), "spec", "terminationGracePeriodSeconds")(u)
-	}))
-	s.Objects = []*unstructured.Unstructured{namespace(own)}
-	for _, folder := range []string{manifests.Bookinfo, manifests.Guide} {
-		read, err := manifests.Read(folder)
-		if err != nil {
-			return nil, err
-		}
-		if folder == manifests.Bookinfo { // the one of its services that serves metrics is enough
-			read = slices.DeleteFunc(read, func(u *unstructured.Unstructured) bool { return !strings.Contains(u.GetName(), "productpage") })
-		}
-		s.Objects = append(s.Objects, manifests.Apply(read, edits...)...)
+	setUp, err := variant.SetUp()
+	if err != nil {
+		return nil, err
 	}
+	// Prometheus ends at once when it is told to, and what a fault puts beside it must.
+	ends := manifests.OnlyKind("Prometheus", manifests.Set(int64(5), "spec", "terminationGracePeriodSeconds"))
+	s.Objects = append(s.Objects, namespace(own))
+	s.Objects = append(s.Objects, manifests.Apply(setUp, manifests.InNamespace(own), ends)...)
 	return s, nil
 }
 
