@@ -19,6 +19,7 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/conformance"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/diagnosis"
 )
 
 // Profile is that of every check in this package.
@@ -85,6 +86,12 @@ func (s Step) bad() []reports.Check {
 	return slices.DeleteFunc(slices.Clone(s.Checks), func(c reports.Check) bool {
 		return c.Verdict == reports.Pass || c.Verdict == reports.Skip || !c.Level.Gates()
 	})
+}
+
+// causes are what explains that a step of the upgrade which a check judges could not be
+// carried out, by what was observed after it.
+func (s Step) causes(check string) []reports.Cause {
+	return diagnosis.Diagnose(s.Observation, []reports.Check{{ID: check, Verdict: reports.Fail}})[check]
 }
 
 // scrapesID is the check of every scrape since the step before.
