@@ -1,6 +1,10 @@
 package disrupt
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -8,6 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/e2e-framework/klient"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
 const unreachable = `Error creating: Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": service "istiod" not found`
@@ -67,4 +75,39 @@ func TestWebhooksGoAstrayAndBack(t *testing.T) {
 	require.ErrorContains(t, err, "no webhooks that could go astray")
 	_, err = astray(map[string]any{"webhooks": []any{map[string]any{"name": "x", "clientConfig": map[string]any{"url": "https://elsewhere"}}}})
 	assert.ErrorContains(t, err, "the webhook x calls no Service")
+}
+
+// A wait for a pod that cannot come ends with what the API server says of it, long before
+// its time-out.
+func TestAWaitForPodsThatCannotComeEnds(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/api":
+			fmt.Fprint(w, `{"kind": "APIVersions", "versions": ["v1"]}`)
+		case "/api/v1":
+			fmt.Fprint(w, `{"kind": "APIResourceList", "groupVersion": "v1", "resources": [{"name": "events", "kind": "Event", "namespaced": true}]}`)
+		case "/api/v1/namespaces/apps/events":
+			asked = append(asked, r.URL.Query().Get("fieldSelector"))
+			fmt.Fprintf(w, `{"kind": "EventList", "apiVersion": "v1", "items": [{"metadata": {"name": "e"}, "reason": "FailedCreate", "message": %q,
+				"lastTimestamp": %q, "involvedObject": {"kind": "ReplicaSet", "namespace": "apps", "name": "shop-5c9"}}]}`, unreachable, time.Now().UTC().Format(time.RFC3339))
+		default:
+			fmt.Fprint(w, `{"kind": "APIGroupList"}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := klient.New(&rest.Config{Host: server.URL})
+	require.NoError(t, err)
+	r := refusalsIn(client, "apps")
+	r.began = r.began.Add(-time.Minute)
+	err = wait.For(t.Context(), "every replica of apps/shop to be ready", func(ctx context.Context) (bool, string, error) {
+		return false, "1 of 2 ready", r.hopeless(ctx)
+	})
+	var ended *wait.Error
+	require.ErrorAs(t, err, &ended)
+	assert.Equal(t, 1, ended.Attempts)
+	assert.Contains(t, err.Error(), "no pod is created for the ReplicaSet apps/shop-5c9: "+unreachable)
+	assert.Contains(t, err.Error(), "last state: 1 of 2 ready")
+	assert.Equal(t, []string{"reason=FailedCreate"}, asked)
 }
