@@ -211,7 +211,7 @@ help: ## Show this help
 		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
-		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`' \
+		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`; of doctor and watch: that the mesh is to be upgraded to' \
 		NEXT_PROMETHEUS 'version of Prometheus to have at hand for `make upgrade MODE=check UPGRADE=prometheus`' \
 		OPERATOR 'version of the Prometheus Operator: v0.92.0 or v0.91.0 (v0.92.0)' \
 		NEXT_OPERATOR 'version of the Operator to have at hand for `make upgrade MODE=check UPGRADE=operator`' \

@@ -4,11 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
@@ -50,31 +47,4 @@ func TestProxiesThatAreTooOldAreNotUpgraded(t *testing.T) {
 			})
 		}
 	}
-}
-
-func TestTheSkewIsCountedInMinors(t *testing.T) {
-	for _, c := range []struct {
-		proxy, plane string
-		tooOld       bool
-	}{
-		{"1.31.0", "1.31.0", false}, {"1.30.9", "1.31.0", false}, {"1.29.9", "1.31.0", true}, {"1.28.0-distroless", "1.31.0", true},
-		{"1.31.0", "1.30.4", false}, {"2.0.0", "1.31.0", false}, {"1.31.0", "2.0.0", true},
-	} {
-		assert.Equal(t, c.tooOld, tooOld(version.MustParseGeneric(c.proxy), version.MustParseGeneric(c.plane)), c.proxy+" under "+c.plane)
-	}
-}
-
-func TestEachWorkloadIsNamedOnceAndAsAUserKnowsIt(t *testing.T) {
-	o := recorded.Load(recorded.Good)
-	for i := range o.Pods {
-		if _, ok := proxyVersion(&o.Pods[i]); ok {
-			o.Pods[i] = withProxy(o.Pods[i], "1.28.0")
-		}
-	}
-	found := skew(o, newer)
-	require.Zero(t, found.served)
-	for _, workload := range []string{"Deployment default/productpage-v1", "StatefulSet default/prometheus-default", "Pod default/mtls-scrape-member"} {
-		assert.Equal(t, "1.28.0", found.behind[workload], workload)
-	}
-	assert.Len(t, skew(o, "unreadable").unknown, len(found.behind), "a control plane of no known version serves nobody for certain")
 }
