@@ -24,12 +24,16 @@ const refusalPatience = 8 * time.Second
 type refusals struct {
 	client    klient.Client
 	namespace string
+	workload  string    // a Deployment or a StatefulSet
 	began     time.Time // the wait
 }
 
-func refusalsIn(client klient.Client, namespace string) refusals {
-	return refusals{client: client, namespace: namespace, began: time.Now()}
+func refusalsOf(client klient.Client, namespace, workload string) refusals {
+	return refusals{client: client, namespace: namespace, workload: workload, began: time.Now()}
 }
+
+// setOf is the name of the StatefulSet of a pod, which has its ordinal behind it.
+func setOf(pod string) string { return pod[:max(0, strings.LastIndex(pod, "-"))] }
 
 // hopeless is nil as long as the pods may still come, and else the error that ends the
 // wait. It costs nothing before its time has come. That events cannot be read is no
@@ -42,7 +46,7 @@ func (r refusals) hopeless(ctx context.Context) error {
 	if err := r.client.Resources(r.namespace).List(ctx, &events, resources.WithFieldSelector("reason=FailedCreate")); err != nil {
 		return nil //nolint:nilerr // the wait has a time-out
 	}
-	e, ok := lastRefusal(events.Items, r.began.Add(refusalPatience))
+	e, ok := lastRefusal(events.Items, r.workload, r.began.Add(refusalPatience))
 	if !ok {
 		return nil
 	}
@@ -55,12 +59,16 @@ func (r refusals) hopeless(ctx context.Context) error {
 // itself refuses may be over when an old pod is gone; this is not.
 const uncallable = "failed calling webhook"
 
-// lastRefusal is the last event at a time or later that tells of pods which were refused
-// for a webhook that could not be called.
-func lastRefusal(events []corev1.Event, from time.Time) (last corev1.Event, found bool) {
+// lastRefusal is the last event at a time or later that tells of pods of a workload which
+// were refused for a webhook that could not be called. What makes the pods of a
+// Deployment has a hash behind its name.
+func lastRefusal(events []corev1.Event, workload string, from time.Time) (last corev1.Event, found bool) {
 	from = from.Truncate(time.Second) // as events tell it
 	for _, e := range events {
-		at := lastSeen(e)
+		at, maker := lastSeen(e), e.InvolvedObject.Name
+		if maker != workload && !strings.HasPrefix(maker, workload+"-") {
+			continue
+		}
 		if strings.Contains(e.Message, uncallable) && !at.Before(from) && (!found || at.After(lastSeen(last))) {
 			last, found = e, true
 		}

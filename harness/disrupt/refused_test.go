@@ -24,8 +24,10 @@ func TestPodsAreHopelessWhileTheirWebhookCannotBeCalled(t *testing.T) {
 	began := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	from := began.Add(refusalPatience)
 	event := func(message string, last time.Time) corev1.Event {
-		return corev1.Event{Message: message, LastTimestamp: metav1.NewTime(last)}
+		return corev1.Event{Message: message, LastTimestamp: metav1.NewTime(last), InvolvedObject: corev1.ObjectReference{Name: "shop-5c9"}}
 	}
+	other, set := event(unreachable, from), event(unreachable, from)
+	other.InvolvedObject.Name, set.InvolvedObject.Name = "shopping-5c9", "shop"
 	series := event(unreachable, began)
 	series.Series = &corev1.EventSeries{LastObservedTime: metav1.NewMicroTime(from)}
 	for name, c := range map[string]struct {
@@ -38,24 +40,31 @@ func TestPodsAreHopelessWhileTheirWebhookCannotBeCalled(t *testing.T) {
 		"still, told as a series":    {[]corev1.Event{series}, true},
 		"in an earlier upgrade":      {[]corev1.Event{event(unreachable, began.Add(-time.Hour))}, false},
 		"for a quota, which may end": {[]corev1.Event{event(`Error creating: pods "x" is forbidden: exceeded quota`, from)}, false},
+		"of a StatefulSet":           {[]corev1.Event{set}, true},
+		"of another workload":        {[]corev1.Event{other}, false},
 		"by the webhook itself":      {[]corev1.Event{event(`Error creating: admission webhook "x" denied the request`, from)}, false},
 	} {
-		_, hopeless := lastRefusal(c.events, from)
+		_, hopeless := lastRefusal(c.events, "shop", from)
 		assert.Equal(t, c.hopeless, hopeless, name)
 	}
-	last, _ := lastRefusal([]corev1.Event{event(unreachable+" 1", from), event(unreachable+" 2", from.Add(time.Minute))}, from)
+	last, _ := lastRefusal([]corev1.Event{event(unreachable+" 1", from), event(unreachable+" 2", from.Add(time.Minute))}, "shop", from)
 	assert.Equal(t, unreachable+" 2", last.Message)
 }
 
 // Events tell whole seconds: one that came in the second in which patience ended counts.
 func TestAnEventIsNotMissedForItsWholeSeconds(t *testing.T) {
 	from := time.Date(2026, 11, 25, 12, 0, 0, 999e6, time.UTC)
-	_, hopeless := lastRefusal([]corev1.Event{{Message: unreachable, LastTimestamp: metav1.NewTime(from.Truncate(time.Second))}}, from)
+	_, hopeless := lastRefusal([]corev1.Event{{Message: unreachable, LastTimestamp: metav1.NewTime(from.Truncate(time.Second))}}, "", from)
 	assert.True(t, hopeless)
 }
 
 func TestBeforeItsTimeNobodyIsAskedWhatIsRefused(t *testing.T) {
-	assert.NoError(t, refusalsIn(nil, "default").hopeless(t.Context()), "without a client")
+	assert.NoError(t, refusalsOf(nil, "default", "shop").hopeless(t.Context()), "without a client")
+}
+
+func TestTheSetOfAPodIsItsNameWithoutTheOrdinal(t *testing.T) {
+	assert.Equal(t, "prometheus-default", setOf("prometheus-default-0"))
+	assert.Empty(t, setOf("alone"))
 }
 
 func TestWebhooksGoAstrayAndBack(t *testing.T) {
@@ -99,7 +108,7 @@ func TestAWaitForPodsThatCannotComeEnds(t *testing.T) {
 	t.Cleanup(server.Close)
 	client, err := klient.New(&rest.Config{Host: server.URL})
 	require.NoError(t, err)
-	r := refusalsIn(client, "apps")
+	r := refusalsOf(client, "apps", "shop")
 	r.began = r.began.Add(-time.Minute)
 	err = wait.For(t.Context(), "every replica of apps/shop to be ready", func(ctx context.Context) (bool, string, error) {
 		return false, "1 of 2 ready", r.hopeless(ctx)

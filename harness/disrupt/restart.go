@@ -48,7 +48,7 @@ func PodRestart(client klient.Client, name, title, namespace, pod string) Disrup
 // another has taken its place.
 func ReplicaRestart(client klient.Client, name, title, namespace, deployment string) Disruption {
 	settled := func(ctx context.Context, old types.UID) error {
-		refused := refusalsIn(client, namespace)
+		refused := refusalsOf(client, namespace, deployment)
 		return wait.For(ctx, "every replica of "+namespace+"/"+deployment+" to be ready", func(ctx context.Context) (bool, string, error) {
 			d, pods, err := replicasOf(ctx, client, namespace, deployment)
 			if err != nil {
@@ -154,7 +154,7 @@ func SidecarRestart(client klient.Client, name, title, namespace, pod string) Di
 }
 
 func awaitPod(ctx context.Context, client klient.Client, namespace, pod, what string, holds func(corev1.Pod) bool) error {
-	refused := refusalsIn(client, namespace)
+	refused := refusalsOf(client, namespace, setOf(pod))
 	return wait.For(ctx, what, func(ctx context.Context) (bool, string, error) {
 		var p corev1.Pod
 		err := client.Resources(namespace).Get(ctx, pod, namespace, &p)

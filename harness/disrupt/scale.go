@@ -95,7 +95,7 @@ func restoreScales(ctx context.Context, client klient.Client) (restored []string
 // awaitRollout waits until a Deployment has all its replicas, of the newest
 // template, and no others.
 func awaitRollout(ctx context.Context, client klient.Client, namespace, name string) error {
-	refused := refusalsIn(client, namespace)
+	refused := refusalsOf(client, namespace, name)
 	return wait.For(ctx, "the rollout of "+namespace+"/"+name, func(ctx context.Context) (bool, string, error) {
 		var d appsv1.Deployment
 		if err := client.Resources(namespace).Get(ctx, name, namespace, &d); err != nil {

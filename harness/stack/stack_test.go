@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
@@ -172,4 +174,37 @@ func TestASetUpEndsWithTheFirstPhaseThatFails(t *testing.T) {
 	require.ErrorIs(t, err, wrong)
 	assert.Equal(t, []string{"engine", "images"}, phases)
 	assert.NotNil(t, s, "so that evidence can be taken and what stands can be removed")
+}
+
+// The selector of a Deployment cannot be changed, so an upgrade that did would be refused
+// half way; and what only one version has would be left by the way back.
+func TestAnUpgradeOfTheOperatorChangesNoSelectorAndLeavesNothing(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	root, err := image.Root()
+	require.NoError(t, err)
+	var selectors []map[string]any
+	var names [][]string
+	for _, version := range image.Operator.Versions {
+		r, err := operatorOf(t.Context(), root, version, image.PackagesReferences())
+		if err != nil && strings.Contains(err.Error(), "fetching") {
+			t.Skip(err)
+		}
+		require.NoError(t, err)
+		var all []string
+		for _, u := range slices.Concat(r.Definitions, r.Objects) {
+			all = append(all, u.GetKind()+" "+u.GetName())
+			if u.GetKind() == "Deployment" {
+				selector, _, err := unstructured.NestedMap(u.Object, "spec", "selector")
+				require.NoError(t, err)
+				selectors = append(selectors, selector)
+			}
+		}
+		slices.Sort(all)
+		names = append(names, all)
+	}
+	require.Len(t, selectors, len(image.Operator.Versions))
+	for i := range selectors {
+		assert.Equal(t, selectors[0], selectors[i])
+		assert.Equal(t, names[0], names[i])
+	}
 }

@@ -1,5 +1,6 @@
 // Package upgrade is the gate for upgrades: it takes a mesh from one version of Istio to
-// another and back, or Prometheus, step by step, and says whether every scrape went on.
+// another and back, or Prometheus, or its Operator, step by step, and says whether every
+// scrape went on.
 //
 // Each step is recorded with what was observed of the subject after it and with every
 // scrape since the step before. A check is a pure function of such a record: no
