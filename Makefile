@@ -26,13 +26,15 @@ PROMETHEUS ?=
 ISTIO   ?=
 NEXT    ?=
 NEXT_PROMETHEUS ?=
+OPERATOR ?=
+NEXT_OPERATOR ?=
 SKIP    ?=
 DRY_RUN ?=
 FAULT   ?=
 PARALLEL ?=
 UPGRADE ?= in-place
-FROM    ?= $(if $(OF_PROMETHEUS),v3.12,1.30)
-TO      ?= $(if $(OF_PROMETHEUS),v3.16,1.31)
+FROM    ?= $(if $(OF_PROMETHEUS),v3.12,$(if $(OF_OPERATOR),v0.91,1.30))
+TO      ?= $(if $(OF_PROMETHEUS),v3.16,$(if $(OF_OPERATOR),v0.92,1.31))
 MISTAKE ?=
 RECORD  ?=
 MODE    ?= e2e
@@ -69,11 +71,13 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
 	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
 	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) \
-	$(if $(NEXT_PROMETHEUS),-next-prometheus=$(NEXT_PROMETHEUS)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
+	$(if $(NEXT_PROMETHEUS),-next-prometheus=$(NEXT_PROMETHEUS)) $(if $(OPERATOR),-operator=$(OPERATOR)) \
+	$(if $(NEXT_OPERATOR),-next-operator=$(NEXT_OPERATOR)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
 
 # FROM and TO are versions of what is upgraded.
 OF_PROMETHEUS = $(filter prometheus,$(UPGRADE))
-VERSIONS = $(if $(OF_PROMETHEUS),-prometheus=$(FROM) -next-prometheus=$(TO),-istio=$(FROM) -next=$(TO))
+OF_OPERATOR = $(filter operator,$(UPGRADE))
+VERSIONS = $(if $(OF_PROMETHEUS),-prometheus=$(FROM) -next-prometheus=$(TO),$(if $(OF_OPERATOR),-operator=$(FROM) -next-operator=$(TO),-istio=$(FROM) -next=$(TO)))
 
 GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(MESH_KUBECONFIG),-mesh-kubeconfig='$(MESH_KUBECONFIG)') $(if $(MESH_CONTEXT),-mesh-context='$(MESH_CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
 	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
@@ -137,7 +141,7 @@ faults: ## Make every mistake of the catalogue, and see that each is caught (MOD
 	@exec bin/faults -mode=$(MODE) $(OPTIONS) $(if $(FAULT),-check='$(FAULT)') $(if $(PARALLEL),-parallel=$(PARALLEL)) $(if $(RECORD),-record=$(RECORD))
 
 .PHONY: upgrade
-upgrade: ## Upgrade a mesh or Prometheus step by step and back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
+upgrade: ## Upgrade a mesh, Prometheus or the Operator step by step and back, and see that every scrape goes on (FROM= TO= UPGRADE=; MODE=check: on a kept cluster)
 	@go test -c -ldflags '$(LDFLAGS)' -o bin/upgrade ./suites/upgrade
 	@exec bin/upgrade -mode=$(MODE) $(OPTIONS) $(VERSIONS) -upgrade=$(UPGRADE) $(if $(MISTAKE),-mistake=$(MISTAKE))
 
@@ -207,16 +211,18 @@ help: ## Show this help
 		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
-		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`' \
+		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`; of doctor and watch: that the mesh is to be upgraded to' \
 		NEXT_PROMETHEUS 'version of Prometheus to have at hand for `make upgrade MODE=check UPGRADE=prometheus`' \
+		OPERATOR 'version of the Prometheus Operator: v0.92.0 or v0.91.0 (v0.92.0)' \
+		NEXT_OPERATOR 'version of the Operator to have at hand for `make upgrade MODE=check UPGRADE=operator`' \
 		KEEP    'leave the cluster when the run ends' \
 		FAULT   'try only the faults whose ID matches this regular expression' \
 		PARALLEL 'how many faults to try at a time (8)' \
 		RECORD  'folder for recordings of what was observed of faults' \
-		FROM    'version of what is upgraded, Istio or Prometheus, to upgrade from (1.30 or v3.12)' \
-		TO      'version to upgrade to (1.31 or v3.16)' \
-		UPGRADE 'how to upgrade the mesh: in-place, canary or both; or prometheus, to upgrade that (in-place)' \
-		MISTAKE 'what to do wrong in an upgrade on purpose: no-injection, permissive or trust-domain' \
+		FROM    'version of what is upgraded, Istio, Prometheus or the Operator, to upgrade from (1.30, v3.12 or v0.91)' \
+		TO      'version to upgrade to (1.31, v3.16 or v0.92)' \
+		UPGRADE 'how to upgrade the mesh: in-place, canary or both; or prometheus or operator, to upgrade that (in-place)' \
+		MISTAKE 'what to do wrong in an upgrade on purpose: no-injection, other-root, permissive, trust-domain or webhook-down' \
 		MODE    'of faults and upgrade: e2e makes a cluster, check uses one that stands (e2e)' \
 		CHECK   'run only the checks whose ID matches this regular expression' \
 		PROFILE 'run only these profiles: setup,scrape,refusal,rotation,resilience; or all' \

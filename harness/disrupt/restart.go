@@ -48,6 +48,7 @@ func PodRestart(client klient.Client, name, title, namespace, pod string) Disrup
 // another has taken its place.
 func ReplicaRestart(client klient.Client, name, title, namespace, deployment string) Disruption {
 	settled := func(ctx context.Context, old types.UID) error {
+		refused := refusalsOf(client, namespace, deployment)
 		return wait.For(ctx, "every replica of "+namespace+"/"+deployment+" to be ready", func(ctx context.Context) (bool, string, error) {
 			d, pods, err := replicasOf(ctx, client, namespace, deployment)
 			if err != nil {
@@ -59,7 +60,11 @@ func ReplicaRestart(client klient.Client, name, title, namespace, deployment str
 					n++
 				}
 			}
-			return n == int(*d.Spec.Replicas), fmt.Sprintf("%d of %d ready", n, *d.Spec.Replicas), nil
+			state := fmt.Sprintf("%d of %d ready", n, *d.Spec.Replicas)
+			if n == int(*d.Spec.Replicas) {
+				return true, state, nil
+			}
+			return false, state, refused.hopeless(ctx)
 		}, wait.Timeout(recoveryTimeout))
 	}
 	return Disruption{
@@ -149,11 +154,12 @@ func SidecarRestart(client klient.Client, name, title, namespace, pod string) Di
 }
 
 func awaitPod(ctx context.Context, client klient.Client, namespace, pod, what string, holds func(corev1.Pod) bool) error {
+	refused := refusalsOf(client, namespace, setOf(pod))
 	return wait.For(ctx, what, func(ctx context.Context) (bool, string, error) {
 		var p corev1.Pod
 		err := client.Resources(namespace).Get(ctx, pod, namespace, &p)
 		if apierrors.IsNotFound(err) {
-			return false, "there is no pod " + pod, nil
+			return false, "there is no pod " + pod, refused.hopeless(ctx)
 		}
 		if err != nil {
 			return false, "", err

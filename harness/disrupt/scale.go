@@ -95,6 +95,7 @@ func restoreScales(ctx context.Context, client klient.Client) (restored []string
 // awaitRollout waits until a Deployment has all its replicas, of the newest
 // template, and no others.
 func awaitRollout(ctx context.Context, client klient.Client, namespace, name string) error {
+	refused := refusalsOf(client, namespace, name)
 	return wait.For(ctx, "the rollout of "+namespace+"/"+name, func(ctx context.Context) (bool, string, error) {
 		var d appsv1.Deployment
 		if err := client.Resources(namespace).Get(ctx, name, namespace, &d); err != nil {
@@ -103,7 +104,10 @@ func awaitRollout(ctx context.Context, client klient.Client, namespace, name str
 		s := d.Status
 		state := fmt.Sprintf("%d of %d replicas updated, %d available, %d in all", s.UpdatedReplicas, *d.Spec.Replicas, s.AvailableReplicas, s.Replicas)
 		done := s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == *d.Spec.Replicas && s.AvailableReplicas == *d.Spec.Replicas && s.Replicas == *d.Spec.Replicas
-		return done, state, nil
+		if done {
+			return true, state, nil
+		}
+		return false, state, refused.hopeless(ctx)
 	}, wait.Timeout(recoveryTimeout))
 }
 

@@ -91,15 +91,8 @@ func Catalogue() []Image {
 	}
 	images = append(images, istioImages("istio", IstioVersion)...)
 	images = append(images, prometheusImages("prometheus", PrometheusVersion)...)
+	images = append(images, operatorImages("prometheus-operator", OperatorVersion)...)
 	images = append(images,
-		Image{
-			Name: "prometheus-operator", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-operator:" + OperatorVersion,
-			recipe: withUser(static("prometheus-operator/operator", "/bin/operator"), "65534:65534"),
-		},
-		Image{
-			Name: "prometheus-config-reloader", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-config-reloader:" + OperatorVersion,
-			recipe: withUser(static("prometheus-operator/prometheus-config-reloader", "/bin/prometheus-config-reloader"), "65534:65534"),
-		},
 		Image{
 			Name: "probe", Place: own, Reference: "localhost/mtls-scrape-conformance/probe:1",
 			recipe: withUser(static("probe/probe", "/probe"), "1000:1000"),
@@ -145,6 +138,21 @@ func prometheusImages(component, version string) []Image {
 			programs: []file{program(component+"/prometheus", "/usr/bin/prometheus")},
 		},
 	}}
+}
+
+// operatorImages are the Operator and the reloader that it puts beside Prometheus, of a
+// release, from the component that builds them.
+func operatorImages(component, version string) []Image {
+	return []Image{
+		{
+			Name: "prometheus-operator", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-operator:" + version,
+			recipe: withUser(static(component+"/operator", "/bin/operator"), "65534:65534"),
+		},
+		{
+			Name: "prometheus-config-reloader", Place: pod, Reference: "quay.io/prometheus-operator/prometheus-config-reloader:" + version,
+			recipe: withUser(static(component+"/prometheus-config-reloader", "/bin/prometheus-config-reloader"), "65534:65534"),
+		},
+	}
 }
 
 func withUser(r recipe, user string) recipe {

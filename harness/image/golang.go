@@ -47,14 +47,7 @@ var components = []component{
 	}}},
 	istioComponent("istio", IstioVersion),
 	prometheusComponent("prometheus", PrometheusVersion),
-	{name: "prometheus-operator", builds: []build{{
-		packages: []string{
-			"github.com/prometheus-operator/prometheus-operator/cmd/operator",
-			"github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
-		},
-		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(OperatorVersion, "v") +
-			" -X github.com/prometheus/common/version.Branch=packages",
-	}}},
+	operatorComponent("prometheus-operator", OperatorVersion),
 	{name: "containerd", builds: []build{{
 		packages: []string{
 			"github.com/containerd/containerd/v2/cmd/containerd",
@@ -78,6 +71,17 @@ func prometheusComponent(name, version string) component {
 		// Upstream's own switch for a build with the one service discovery in use. Older
 		// releases do not know it and are built whole.
 		tags: "remove_all_sd,enable_kubernetes_sd",
+		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(version, "v") +
+			" -X github.com/prometheus/common/version.Branch=packages",
+	}}}
+}
+
+// OperatorModule has, beside the programs, the Operator's bundle.yaml.
+const OperatorModule = "github.com/prometheus-operator/prometheus-operator"
+
+func operatorComponent(name, version string) component {
+	return component{name: name, builds: []build{{
+		packages: []string{OperatorModule + "/cmd/operator", OperatorModule + "/cmd/prometheus-config-reloader"},
 		ldflags: "-X github.com/prometheus/common/version.Version=" + strings.TrimPrefix(version, "v") +
 			" -X github.com/prometheus/common/version.Branch=packages",
 	}}}

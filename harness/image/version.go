@@ -21,7 +21,7 @@ type Product struct {
 
 // The products. Prometheus 3.12 is the Operator's own, and the last that does not
 // get over a renewal without caFile; 3.5 is a release with long support. Istio
-// 1.30 is what a mesh is upgraded from.
+// 1.30 is what a mesh is upgraded from, and the Operator's 0.91 what that is.
 var (
 	Prometheus = Product{
 		Name: "Prometheus", Versions: []string{PrometheusVersion, "v3.12.0", "v3.5.0"},
@@ -31,7 +31,14 @@ var (
 		Name: "Istio", Versions: []string{IstioVersion, "1.30.4"},
 		component: "istio", build: istioComponent, images: istioImages,
 	}
+	Operator = Product{
+		Name: "the Operator", Versions: []string{OperatorVersion, "v0.91.0"},
+		component: "prometheus-operator", build: operatorComponent, images: operatorImages,
+	}
 )
+
+// products are all of them.
+func products() []Product { return []Product{Prometheus, Istio, Operator} }
 
 // Default is the version of a run that asks for none.
 func (p Product) Default() string { return p.Versions[0] }
@@ -67,7 +74,7 @@ func (p Product) Component(version string) string {
 // spares build the versions that only some runs need.
 func spares() []component {
 	var all []component
-	for _, p := range []Product{Prometheus, Istio} {
+	for _, p := range products() {
 		for _, v := range p.Versions[1:] {
 			all = append(all, p.build(p.Component(v), v))
 		}

@@ -10,13 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var products = []Product{Prometheus, Istio}
-
 // spareImages are those of every version but the default ones.
 func spareImages(t *testing.T) []Image {
 	t.Helper()
 	var all []Image
-	for _, p := range products {
+	for _, p := range products() {
 		for _, v := range p.Versions[1:] {
 			images, err := p.Images(v)
 			require.NoError(t, err)
@@ -33,6 +31,7 @@ func TestAVersionIsMeantByItsMinorToo(t *testing.T) {
 	}{
 		{Istio, "1.31.0", "1.31.0"}, {Istio, "1.31", "1.31.0"}, {Istio, "1.30", "1.30.4"}, {Istio, "1.30.4", "1.30.4"},
 		{Prometheus, "v3.5.0", "v3.5.0"}, {Prometheus, "v3.12", "v3.12.0"},
+		{Operator, "v0.91", "v0.91.0"}, {Operator, OperatorVersion, OperatorVersion},
 	} {
 		got, err := c.product.Parse(c.asked)
 		require.NoError(t, err)
@@ -47,7 +46,7 @@ func TestAVersionIsMeantByItsMinorToo(t *testing.T) {
 }
 
 func TestTheDefaultVersionIsTheCatalogues(t *testing.T) {
-	for _, p := range products {
+	for _, p := range products() {
 		images, err := p.Images(p.Default())
 		require.NoError(t, err)
 		for _, i := range images {
@@ -58,7 +57,7 @@ func TestTheDefaultVersionIsTheCatalogues(t *testing.T) {
 }
 
 func TestEveryOtherVersionIsMadeLikeTheDefaultOfPartsOfItsOwn(t *testing.T) {
-	for _, p := range products {
+	for _, p := range products() {
 		for _, v := range p.Versions[1:] {
 			images, err := p.Images(v)
 			require.NoError(t, err)

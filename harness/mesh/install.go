@@ -48,16 +48,23 @@ type Release struct {
 	ProxyImage    string // full reference
 	UpstreamEnvoy bool   // the proxy is upstream Envoy, without the filters that Istio adds
 	TrustDomain   string // of every identity; empty for Istio's own, cluster.local
+	// OwnCA is the namespace whose sidecars are to trust a CA that this release alone has;
+	// empty for the CA that all share.
+	OwnCA string
 }
 
 // Install installs a control plane, the first one or one beside others, waits for
-// istiod, and makes the mesh STRICT. All control planes have the same CA.
+// istiod, and makes the mesh STRICT. All control planes have the same CA, unless the
+// release has its own.
 func Install(ctx context.Context, client klient.Client, o Options) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: RootNamespace}}
 	if err := client.Resources().Create(ctx, ns); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating the namespace %s: %w", RootNamespace, err)
 	}
 	if err := plugIn(ctx, client); err != nil {
+		return err
+	}
+	if err := o.prepare(ctx, client); err != nil {
 		return err
 	}
 	if err := put(ctx, o, helm.install); err != nil {
@@ -77,10 +84,21 @@ func Install(ctx context.Context, client klient.Client, o Options) error {
 // waits for it. The way back is an upgrade too: to the release that was. Sidecars
 // keep their version until their pods are made anew.
 func Upgrade(ctx context.Context, client klient.Client, o Options) error {
+	if err := o.prepare(ctx, client); err != nil {
+		return err
+	}
 	if err := put(ctx, o, helm.upgrade); err != nil {
 		return err
 	}
 	return waitForIstiod(ctx, client, o.Revision)
+}
+
+// prepare makes what a control plane needs to find when it starts.
+func (o Options) prepare(ctx context.Context, client klient.Client) error {
+	if o.OwnCA == "" {
+		return nil
+	}
+	return giveOwnCA(ctx, client, o.OwnCA)
 }
 
 // put applies both charts of a release, the definitions before who needs them.
@@ -193,6 +211,9 @@ func values(o Options) map[string]any {
 	}
 	if o.TrustDomain != "" {
 		v["meshConfig"].(map[string]any)["trustDomain"] = o.TrustDomain //nolint:forcetypeassert // it was made above
+	}
+	if o.OwnCA != "" {
+		withOwnCA(v, o.Revision)
 	}
 	if o.UpstreamEnvoy {
 		// Istio's own filters are not in upstream's Envoy; a proxy that is told to

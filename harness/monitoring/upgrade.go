@@ -53,13 +53,7 @@ func Roll(ctx context.Context, client klient.Client, object types.NamespacedName
 		if ok, why := offers(s, r, appsv1.RollingUpdateStatefulSetStrategyType); !ok {
 			return false, why
 		}
-		wanted := int32(1)
-		if s.Spec.Replicas != nil {
-			wanted = *s.Spec.Replicas
-		}
-		now := s.Status
-		return now.UpdatedReplicas == wanted && now.ReadyReplicas == wanted,
-			fmt.Sprintf("%d of %d replicas are of it, %d ready", now.UpdatedReplicas, wanted, now.ReadyReplicas)
+		return rolled(s)
 	})
 }
 
@@ -70,12 +64,17 @@ func set(ctx context.Context, client klient.Client, object types.NamespacedName,
 	if err != nil {
 		return err
 	}
+	return patchPrometheus(ctx, client, object, "its version to "+r.Version, patch)
+}
+
+// patchPrometheus merges a patch into a Prometheus object; what it changes is for the error.
+func patchPrometheus(ctx context.Context, client klient.Client, object types.NamespacedName, what string, patch []byte) error {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(monitoringv1.SchemeGroupVersion.WithKind(monitoringv1.PrometheusesKind))
 	u.SetNamespace(object.Namespace)
 	u.SetName(object.Name)
 	if err := client.Resources().GetControllerRuntimeClient().Patch(ctx, u, crclient.RawPatch(types.MergePatchType, patch)); err != nil {
-		return fmt.Errorf("changing the Prometheus %s to %s: %w", object, r.Version, err)
+		return fmt.Errorf("changing the Prometheus %s, %s: %w", object, what, err)
 	}
 	return nil
 }
@@ -83,11 +82,15 @@ func set(ctx context.Context, client klient.Client, object types.NamespacedName,
 // releasePatch is a merge patch of a Prometheus object. The Operator makes the
 // configuration by the version and runs the image, so both are set.
 func releasePatch(r Release, strategy monitoringv1.StatefulSetUpdateStrategyType) ([]byte, error) {
-	var update any // null removes it
-	if strategy != "" {
-		update = map[string]any{"type": strategy}
+	return json.Marshal(map[string]any{"spec": map[string]any{"version": r.Version, "image": r.Image, "updateStrategy": updateStrategy(strategy)}})
+}
+
+// updateStrategy is the field of that name in a merge patch, where null removes it.
+func updateStrategy(strategy monitoringv1.StatefulSetUpdateStrategyType) any {
+	if strategy == "" {
+		return nil
 	}
-	return json.Marshal(map[string]any{"spec": map[string]any{"version": r.Version, "image": r.Image, "updateStrategy": update}})
+	return map[string]any{"type": strategy}
 }
 
 // await waits for something of the StatefulSet of a Prometheus.
@@ -106,19 +109,15 @@ func await(ctx context.Context, client klient.Client, object types.NamespacedNam
 // offers reports whether a new pod of a StatefulSet would be of a release, and pods are
 // replaced as a strategy says.
 func offers(s appsv1.StatefulSet, r Release, strategy appsv1.StatefulSetUpdateStrategyType) (bool, string) {
-	image := imageOf(s.Spec.Template.Spec)
-	is := s.Spec.UpdateStrategy.Type
-	if is == "" {
-		is = appsv1.RollingUpdateStatefulSetStrategyType // the API's default
-	}
-	return image == r.Image && is == strategy && s.Status.ObservedGeneration >= s.Generation,
-		fmt.Sprintf("its template has the image %s, it updates by %s", image, is)
+	image := imageIn(s.Spec.Template.Spec, "prometheus")
+	ok, state := updatesBy(s, strategy)
+	return ok && image == r.Image, fmt.Sprintf("its template has the image %s, %s", image, state)
 }
 
-// imageOf is that of Prometheus itself.
-func imageOf(p corev1.PodSpec) string {
+// imageIn is the image of a container by its name; empty if there is none.
+func imageIn(p corev1.PodSpec, container string) string {
 	for _, c := range p.Containers {
-		if c.Name == "prometheus" {
+		if c.Name == container {
 			return c.Image
 		}
 	}

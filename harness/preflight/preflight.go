@@ -1,6 +1,7 @@
 // Package preflight looks, before a cluster is judged that is not ours, for what would
 // make the judging worth little: a clock that is off, a permission that lacks, versions
-// that are known not to work together.
+// that are known not to work together, and proxies that are too old for the control plane
+// which is to come.
 //
 // It only reads, and judges nothing of what the conformance suite does.
 //
@@ -45,6 +46,7 @@ type Result struct {
 type Subject struct {
 	Config     *rest.Config
 	Prometheus types.NamespacedName
+	Next       string // version of Istio that its owner means to upgrade to; empty for none
 
 	client kubernetes.Interface
 	pods   []corev1.Pod // of the Prometheus
@@ -62,6 +64,7 @@ var looks = []look{
 	{"preflight-leftovers", leftovers},
 	{"preflight-prometheus", reachable},
 	{"preflight-versions", versions},
+	{"preflight-skew", skewed},
 }
 
 // timeout bounds one look.

@@ -59,7 +59,7 @@ func TestEachLookIsNamedInItsResultAndCanBeSkipped(t *testing.T) {
 		assert.NotEmpty(t, r.Text, r.Name)
 	}
 	assert.Equal(t, map[string]State{
-		"preflight-clock": OK, "preflight-permissions": Skip, "preflight-prometheus": OK, "preflight-versions": OK,
+		"preflight-clock": OK, "preflight-permissions": Skip, "preflight-prometheus": OK, "preflight-versions": OK, "preflight-skew": OK,
 		"preflight-leftovers": Warn, // the recorded cluster is the suite's own
 	}, states)
 	assert.Empty(t, Failed(results))

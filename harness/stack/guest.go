@@ -26,12 +26,7 @@ func Workloads(v Variant, namespace, prometheus string, images map[string]string
 	if err != nil {
 		return nil, err
 	}
-	return manifests.Apply(append(objects, setUp...), workloadEdits(namespace, prometheus, images)...), nil
-}
-
-// workloadEdits are what a run changes in every manifest.
-func workloadEdits(namespace, prometheus string, images map[string]string) []manifests.Edit {
-	return append(versionEdits(prometheus, images), manifests.InNamespace(namespace))
+	return manifests.Apply(append(objects, setUp...), append(versionEdits(prometheus, images), manifests.InNamespace(namespace))...), nil
 }
 
 // versionEdits put the images of a run, and its version of Prometheus, into manifests.

@@ -21,7 +21,7 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	if s.Cluster, err = cluster.Open(ctx, e, o.ClusterName, o.Dir); err != nil {
 		return s, err
 	}
-	if s.Client, err = s.Cluster.Client(); err != nil || o.Next == "" && o.NextPrometheus == "" {
+	if s.Client, err = s.Cluster.Client(); err != nil || o.Next == "" && o.NextPrometheus == "" && o.NextOperator == "" {
 		return s, err
 	}
 	root, err := image.Root()

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 )
 
@@ -23,10 +22,6 @@ type Setting struct {
 
 // set applies a setting and waits for its workloads.
 func (s *Stack) set(ctx context.Context, setting Setting, p sources) (string, error) {
-	_, operator, err := monitoring.Bundle(p.bundle)
-	if err != nil {
-		return "", err
-	}
 	objects, err := manifests.Read(setting.Folder)
 	if err != nil {
 		return "", err
@@ -39,7 +34,7 @@ func (s *Stack) set(ctx context.Context, setting Setting, p sources) (string, er
 			rest = append(rest, u)
 		}
 	}
-	operator = manifests.Apply(operator, manifests.InNamespace(setting.Operators))
+	operator := manifests.Apply(p.operator.Objects, manifests.InNamespace(setting.Operators))
 	edits := versionEdits(p.prometheus, p.byUpstream())
 	for _, some := range [][]*unstructured.Unstructured{namespaces, setting.Extra, operator, rest} {
 		if err := cluster.Apply(ctx, s.Client, manifests.Apply(some, edits...)...); err != nil {

@@ -42,11 +42,14 @@ type Options struct {
 	Next        string       // version of Istio to have at hand for an upgrade, if any
 	// NextPrometheus is the version of Prometheus to have at hand for an upgrade, if any.
 	NextPrometheus string
-	Variant        Variant
-	Setting        *Setting // another set-up than the guide's; nil for that
-	Phase          Phase
-	Log            func(format string, args ...any)
-	Progress       func(image.Progress)
+	// Operator and NextOperator are the same of the Operator, those that [image.Operator]
+	// has; the first is the default one if empty.
+	Operator, NextOperator string
+	Variant                Variant
+	Setting                *Setting // another set-up than the guide's; nil for that
+	Phase                  Phase
+	Log                    func(format string, args ...any)
+	Progress               func(image.Progress)
 }
 
 // Phase runs one step of the set-up under a name; the note says in a few words
@@ -62,6 +65,7 @@ type Stack struct {
 	Next    mesh.Release // what it can be upgraded to, if that was asked for
 	// The same of Prometheus.
 	Prometheus, NextPrometheus monitoring.Release
+	Operator, NextOperator     monitoring.OperatorRelease
 }
 
 // take takes over which versions there are, and where from.
@@ -69,6 +73,7 @@ func (s *Stack) take(p sources) {
 	s.Source, s.Istio, s.Next = p.String(), p.istio, p.next
 	s.Prometheus = monitoring.Release{Version: p.prometheus, Image: p.references[prometheusImage]}
 	s.NextPrometheus = p.nextPrometheus
+	s.Operator, s.NextOperator = p.operator, p.nextOperator
 }
 
 // prometheusImage is the name of the catalogue's image of Prometheus.
@@ -124,11 +129,11 @@ type sources struct {
 	kubernetes string
 	istio      mesh.Release
 	next       mesh.Release
-	bundle     string // folder of the Operator's module
 	prometheus string // version
 	own        string // archive of images that the node lacks, if any
 
-	nextPrometheus monitoring.Release
+	nextPrometheus         monitoring.Release
+	operator, nextOperator monitoring.OperatorRelease
 }
 
 // find settles where images come from and builds what is missing.
@@ -140,9 +145,6 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	var why string
 	if p.source, why = image.Choose(ctx, o.Images, o.Mirror.Transport()); o.Images == image.Auto {
 		o.Log("images from %s: %s", p.source, why)
-	}
-	if p.bundle, err = image.ModuleDir(ctx, root, "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"); err != nil {
-		return "", err
 	}
 	builder, err := image.NewBuilder(root, o.Cache, p.engine, o.Progress)
 	if err != nil {
@@ -180,11 +182,18 @@ func (p *sources) choose(ctx context.Context, o Options, root string) (images []
 	if err != nil {
 		return nil, err
 	}
-	images = append(images, istio...)
+	operator, err := image.Operator.Images(cmp.Or(o.Operator, image.Operator.Default()))
+	if err != nil {
+		return nil, err
+	}
+	images = append(append(images, istio...), operator...)
 	if p.references, err = p.refer(ctx, root, images); err != nil {
 		return nil, err
 	}
 	if p.istio, err = p.release(ctx, root, o.Istio, p.references); err != nil {
+		return nil, err
+	}
+	if p.operator, err = operatorOf(ctx, root, cmp.Or(o.Operator, image.Operator.Default()), p.references); err != nil {
 		return nil, err
 	}
 	if o.Setting != nil {
@@ -220,6 +229,15 @@ func (p *sources) chooseNext(ctx context.Context, o Options, root string) (image
 			return nil, err
 		}
 		p.nextPrometheus = monitoring.Release{Version: o.NextPrometheus, Image: references[prometheusImage]}
+	}
+	if o.NextOperator != "" {
+		references, err := further(image.Operator, o.NextOperator)
+		if err != nil {
+			return nil, err
+		}
+		if p.nextOperator, err = operatorOf(ctx, root, o.NextOperator, references); err != nil {
+			return nil, err
+		}
 	}
 	return images, nil
 }
@@ -314,15 +332,11 @@ func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note str
 // installMesh installs Istio and, beside it, the Operator's definitions, which
 // take as long and need nothing of each other.
 func (s *Stack) installMesh(ctx context.Context, p sources) (string, error) {
-	definitions, _, err := monitoring.Bundle(p.bundle)
-	if err != nil {
-		return "", err
-	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return mesh.Install(gctx, s.Client, mesh.Options{Kubeconfig: s.Cluster.Kubeconfig, Release: s.Istio})
 	})
-	g.Go(func() error { return cluster.Apply(gctx, s.Client, definitions...) })
+	g.Go(func() error { return monitoring.Define(gctx, s.Client, p.operator) })
 	if err := g.Wait(); err != nil {
 		return "", err
 	}

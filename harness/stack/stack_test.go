@@ -1,9 +1,11 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,9 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 )
 
 func TestTheNamespaceIsTakenIntoTheMesh(t *testing.T) {
@@ -60,6 +64,8 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 		"an older Istio":           {Options{Prometheus: "v3.16.0", Istio: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
 		"an upgrade":               {Options{Prometheus: "v3.16.0", Istio: "1.30.4", Next: "1.31.0"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
 		"an upgrade of Prometheus": {Options{Prometheus: "v3.12.0", Istio: "1.31.0", NextPrometheus: "v3.16.0"}, []string{"prometheus:v3.12.0"}},
+		"an older Operator":        {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Operator: "v0.91.0"}, []string{"prometheus-operator:v0.91.0", "prometheus-config-reloader:v0.91.0"}},
+		"an upgrade of it":         {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Operator: "v0.91.0", NextOperator: "v0.92.0"}, []string{"prometheus-operator:v0.91.0", "prometheus-config-reloader:v0.91.0"}},
 		"one between two others":   {Options{Prometheus: "v3.5.0", Istio: "1.31.0", NextPrometheus: "v3.12.0"}, []string{"prometheus:v3.5.0", "prometheus:v3.12.0"}},
 		"an upgrade backward":      {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Next: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
 	} {
@@ -92,10 +98,35 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 				assert.Equal(t, []string{"pilot:" + version, "proxyv2:" + version}, []string{path.Base(r.PilotImage), path.Base(r.ProxyImage)})
 				assert.True(t, r.UpstreamEnvoy)
 			}
+			assertOperator(t, cmp.Or(c.options.Operator, image.OperatorVersion), p.operator)
+			assertOperator(t, c.options.NextOperator, p.nextOperator)
 		})
 	}
 	_, err = (&sources{source: image.Packages}).choose(t.Context(), Options{Prometheus: "v3.16.0", Istio: "1.29.0"}, root)
 	require.ErrorContains(t, err, "there is no image of Istio 1.29.0")
+}
+
+// assertOperator sees that a version of the Operator has its own bundle and images.
+func assertOperator(t *testing.T, version string, r monitoring.OperatorRelease) {
+	t.Helper()
+	assert.Equal(t, version, r.Version)
+	if version == "" {
+		return
+	}
+	assert.Equal(t, "prometheus-config-reloader:"+version, path.Base(r.Reloader))
+	assert.NotEmpty(t, r.Definitions)
+	for _, u := range r.Objects {
+		if u.GetKind() != "Deployment" {
+			continue
+		}
+		assert.Equal(t, Namespace, u.GetNamespace())
+		text, err := u.MarshalJSON()
+		require.NoError(t, err)
+		assert.Contains(t, string(text), "/prometheus-operator:"+version+`"`)
+		assert.Contains(t, string(text), "--prometheus-config-reloader="+r.Reloader)
+		return
+	}
+	t.Errorf("the bundle of %s has no Deployment", version)
 }
 
 func waiting(name, reason, message string) corev1.ContainerStatus {
@@ -143,4 +174,37 @@ func TestASetUpEndsWithTheFirstPhaseThatFails(t *testing.T) {
 	require.ErrorIs(t, err, wrong)
 	assert.Equal(t, []string{"engine", "images"}, phases)
 	assert.NotNil(t, s, "so that evidence can be taken and what stands can be removed")
+}
+
+// The selector of a Deployment cannot be changed, so an upgrade that did would be refused
+// half way; and what only one version has would be left by the way back.
+func TestAnUpgradeOfTheOperatorChangesNoSelectorAndLeavesNothing(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	root, err := image.Root()
+	require.NoError(t, err)
+	var selectors []map[string]any
+	var names [][]string
+	for _, version := range image.Operator.Versions {
+		r, err := operatorOf(t.Context(), root, version, image.PackagesReferences())
+		if err != nil && strings.Contains(err.Error(), "fetching") {
+			t.Skip(err)
+		}
+		require.NoError(t, err)
+		var all []string
+		for _, u := range slices.Concat(r.Definitions, r.Objects) {
+			all = append(all, u.GetKind()+" "+u.GetName())
+			if u.GetKind() == "Deployment" {
+				selector, _, err := unstructured.NestedMap(u.Object, "spec", "selector")
+				require.NoError(t, err)
+				selectors = append(selectors, selector)
+			}
+		}
+		slices.Sort(all)
+		names = append(names, all)
+	}
+	require.Len(t, selectors, len(image.Operator.Versions))
+	for i := range selectors {
+		assert.Equal(t, selectors[0], selectors[i])
+		assert.Equal(t, names[0], names[i])
+	}
 }

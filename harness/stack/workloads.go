@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +14,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 )
 
 // workloadsTimeout bounds the start of ten pods with sidecars on two cores, which
@@ -26,16 +25,11 @@ const workloadsTimeout = 4 * time.Minute
 // Operator, Bookinfo, the ServiceMonitor and the Prometheus. The ServiceMonitor is
 // there before the Prometheus, whose first configuration then has it.
 func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error) {
-	_, operator, err := monitoring.Bundle(p.bundle)
-	if err != nil {
-		return "", err
-	}
 	guide, err := Workloads(v, Namespace, p.prometheus, p.byUpstream())
 	if err != nil {
 		return "", err
 	}
-	objects := append([]*unstructured.Unstructured{injected(Namespace)}, manifests.Apply(operator, workloadEdits(Namespace, p.prometheus, p.byUpstream())...)...)
-	objects = append(objects, guide...)
+	objects := slices.Concat([]*unstructured.Unstructured{injected(Namespace)}, p.operator.Objects, guide)
 	if err := cluster.Apply(ctx, s.Client, objects...); err != nil {
 		return "", err
 	}

@@ -25,7 +25,7 @@ type testCase struct {
 
 func (c testCase) check() string { return firstOf(c.on, "targets-up") }
 
-var cases = slices.Concat(operatorCases, injectionCases, fileCases, monitorCases, clientCases, policyCases, applicationCases, rotationCases)
+var cases = slices.Concat(operatorCases, injectionCases, fileCases, monitorCases, clientCases, policyCases, applicationCases, rotationCases, upgradeCases)
 
 // combined are pairs of cases that can go wrong together, and the check to ask
 // about if it is not that of the second.

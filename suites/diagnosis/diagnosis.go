@@ -53,7 +53,7 @@ type finding struct {
 // Rules lists every rule, causes before their consequences.
 func Rules() []Rule {
 	return slices.Concat(operatorRules, podRules, controlPlaneRules, injectionRules, volumeRules, fileRules,
-		certificateRules, monitorRules, serviceRules, discoveryRules, configurationRules, clientRules, versionRules,
+		[]Rule{rootReplaced}, certificateRules, monitorRules, serviceRules, discoveryRules, configurationRules, clientRules, versionRules,
 		targetRules, policyRules, authorizationRules, protocolRules, captureRules, applicationRules, answerRules, rotationRules,
 		doorRules, []Rule{unexplained})
 }

@@ -156,8 +156,14 @@ func proxyConfigMalformed(f *facts) []finding {
 }
 
 func injectorUnreachable(f *facts) []finding {
+	return append(f.prometheusNotInjected(), f.targetsNotInjected()...)
+}
+
+// prometheusNotInjected finds the pods of the Prometheus that are refused since the
+// injector cannot be called.
+func (f *facts) prometheusNotInjected() []finding {
 	for _, e := range f.refusals() {
-		if !strings.Contains(e.Message, "failed calling webhook") || !strings.Contains(e.Message, "sidecar-injector") && !strings.Contains(e.Message, "/inject") {
+		if !callsInjector(e.Message) {
 			continue
 		}
 		seen := "StatefulSet " + e.Namespace + "/" + e.Name + ": " + e.Message

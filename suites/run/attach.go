@@ -160,7 +160,7 @@ func (r *Run) openGuest() error {
 }
 
 func (r *Run) preflight(ctx context.Context) ([]preflight.Result, error) {
-	return preflight.Run(ctx, preflight.Subject{Config: r.Guest.Config, Prometheus: r.Guest.Prometheus}, r.Skip)
+	return preflight.Run(ctx, preflight.Subject{Config: r.Guest.Config, Prometheus: r.Guest.Prometheus, Next: r.Next}, r.Skip)
 }
 
 func line(r preflight.Result) string { return fmt.Sprintf("%-4s %s: %s", r.State, r.Name, r.Text) }

@@ -73,14 +73,18 @@ type Config struct {
 	Prometheus string
 	// NextPrometheus is the one to have at hand for an upgrade; empty for none.
 	NextPrometheus string
-	Cluster        string        // name of the cluster, made up if empty
-	Keep           bool          // leave the cluster when the run ends
-	Out            string        // folder for reports
-	Cache          string        // folder for artefacts
-	Settle         time.Duration // how long to wait for the first scrapes
-	Watch          time.Duration // how long to watch for rotations
-	Outage         time.Duration // how long to take the control plane away
-	Repeat         int           // how often to judge the subject
+	// Operator is the version of the Prometheus Operator to run, as in "v0.92.0", and
+	// NextOperator the one to have at hand for an upgrade; empty for none.
+	Operator, NextOperator string
+
+	Cluster string        // name of the cluster, made up if empty
+	Keep    bool          // leave the cluster when the run ends
+	Out     string        // folder for reports
+	Cache   string        // folder for artefacts
+	Settle  time.Duration // how long to wait for the first scrapes
+	Watch   time.Duration // how long to watch for rotations
+	Outage  time.Duration // how long to take the control plane away
+	Repeat  int           // how often to judge the subject
 
 	Select      *regexp.Regexp    // IDs of the checks to run, nil for all
 	Profiles    []string          // profiles to run, empty for all
@@ -142,23 +146,7 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		return err
 	})
 	flags.StringVar(&c.Lock, "lock", "", "file with the digests of the images in registry mode (default harness/image/images.lock.json)")
-	c.Prometheus, c.Istio = image.Prometheus.Default(), image.Istio.Default()
-	flags.Func("prometheus", "version of Prometheus: "+strings.Join(image.Prometheus.Versions, ", "), func(s string) (err error) {
-		c.Prometheus, err = image.Prometheus.Parse(s)
-		return err
-	})
-	flags.Func("istio", "version of Istio, or its minor: "+strings.Join(image.Istio.Versions, ", "), func(s string) (err error) {
-		c.Istio, err = image.Istio.Parse(s)
-		return err
-	})
-	flags.Func("next", "version of Istio to have at hand for an upgrade, in the same words", func(s string) (err error) {
-		c.Next, err = image.Istio.Parse(s)
-		return err
-	})
-	flags.Func("next-prometheus", "version of Prometheus to have at hand for an upgrade, in the same words", func(s string) (err error) {
-		c.NextPrometheus, err = image.Prometheus.Parse(s)
-		return err
-	})
+	c.defineVersions(flags)
 	flags.Func("cluster", "name of the cluster; must begin with "+cluster.Prefix, func(s string) error {
 		c.Cluster = s
 		if s == "" {
@@ -384,7 +372,7 @@ func (c Config) Settings() map[string]string {
 	settings := c.settings()
 	maps.Copy(settings, c.sandboxSettings())
 	maps.Copy(settings, map[string]string{
-		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "next-prometheus": c.NextPrometheus, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
+		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "next-prometheus": c.NextPrometheus, "operator": c.Operator, "next-operator": c.NextOperator, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,

@@ -23,7 +23,9 @@ type Check struct {
 }
 
 // Catalogue lists every check in the order in which they run.
-func Catalogue() []Check { return []Check{upgradeInPlace, upgradeCanary, upgradePrometheus} }
+func Catalogue() []Check {
+	return []Check{upgradeInPlace, upgradeCanary, upgradePrometheus, upgradeOperator}
+}
 
 // checksOf are the checks of the ways that a user asks for; none if he asks for what
 // there is not.
@@ -41,7 +43,7 @@ func checksOf(ways string) []Check {
 const bothWays = "both"
 
 // ofMesh reports whether it is the mesh that is upgraded.
-func (c Check) ofMesh() bool { return c.ID != upgradePrometheus.ID }
+func (c Check) ofMesh() bool { return c.ID == upgradeInPlace.ID || c.ID == upgradeCanary.ID }
 
 // Judge applies a check to the record of its upgrade, and comes to the verdict as
 // [reports.Assessment.Conclude] does.
@@ -76,6 +78,7 @@ func (f *finding) steps(r Record) {
 		e := s.episode()
 		if e.Error != "" {
 			f.Fail("the step %s could not be carried out: %s", s.Name, e.Error)
+			f.explain(s.causes(r.Check))
 		}
 		for _, c := range s.bad() {
 			add := f.Unclear
@@ -210,10 +213,12 @@ func (r Record) begins() bool {
 	return f.Failures() == 0
 }
 
-// meshBegins requires a mesh that is of one version alone.
+// meshBegins requires a mesh that is of one version alone, and none of whose proxies is too
+// old for the other.
 func meshBegins(r Record, f *finding) {
 	f.arrives(r, Before, r.From)
 	f.alone(r, Before, r.From)
+	f.supported(r)
 }
 
 // has reports whether any step of a stage was tried.

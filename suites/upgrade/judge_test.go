@@ -27,6 +27,7 @@ const (
 var planned = subject{
 	namespace:  "default",
 	prometheus: prometheus{monitoring.Release{Version: "v3.12.0"}, monitoring.Release{Version: "v3.16.0"}},
+	operator:   operators{monitoring.OperatorRelease{Version: "v0.91.0"}, monitoring.OperatorRelease{Version: "v0.92.0"}},
 	from:       mesh.Release{Version: older, Revision: mesh.DefaultRevision}, to: mesh.Release{Version: newer, Revision: mesh.DefaultRevision},
 }
 
@@ -35,6 +36,8 @@ type world struct {
 	proxies  map[string]string // version, by namespace/name of the pod
 	planes   []observe.ControlPlane
 	replicas map[string]string // version of Prometheus, by namespace/name of the pod
+	operator string
+	reloader map[string]string // version, by namespace/name of the pod
 }
 
 // make changes the world as a step of the upgrade that a check judges is meant to.
@@ -42,6 +45,15 @@ func (w *world) make(check string, n Name, targets, replicas []string) {
 	from, version := planned.versions(check)
 	if n.Stage == Back || n.Stage == Before {
 		version = from
+	}
+	if check == upgradeOperator.ID {
+		if n.Step == "operator" {
+			w.operator = version
+		}
+		for _, pod := range map[string][]string{"first-replica": replicas[:1], "second-replica": replicas[1:]}[n.Step] {
+			w.reloader[pod] = version
+		}
+		return
 	}
 	if check == upgradePrometheus.ID {
 		for _, pod := range map[string][]string{"first-replica": replicas[:1], "second-replica": replicas[1:]}[n.Step] {
@@ -79,24 +91,25 @@ func good(t *testing.T, check string) Record {
 	require.Len(t, replicas, 2)
 	r := Record{Check: check}
 	r.From, r.To = planned.versions(check)
-	w := world{proxies: map[string]string{}, planes: []observe.ControlPlane{{Name: "istio-system/istiod", Version: older}}, replicas: map[string]string{}}
+	w := world{proxies: map[string]string{}, planes: []observe.ControlPlane{{Name: "istio-system/istiod", Version: older}}, replicas: map[string]string{}, operator: planned.operator.from.Version, reloader: map[string]string{}}
 	for _, p := range base.Pods {
 		w.proxies[p.Namespace+"/"+p.Name] = older
 	}
 	for _, pod := range replicas {
-		w.replicas[pod] = release(planned.prometheus.from.Version)
+		w.replicas[pod], w.reloader[pod] = release(planned.prometheus.from.Version), planned.operator.from.Version
 	}
 	at := base.At
 	for _, m := range planned.plan(check) {
 		w.make(check, m.Name, targets, replicas)
 		o := base
-		o.Mesh.ControlPlanes = w.planes
+		o.Mesh.ControlPlanes, o.Versions.Operator = w.planes, w.operator
 		o.Pods, o.Replicas = nil, slices.Clone(base.Replicas)
 		for i := range o.Replicas {
 			o.Replicas[i].Version = w.replicas["default/"+o.Replicas[i].Pod]
 		}
 		for _, p := range base.Pods {
-			o.Pods = append(o.Pods, withProxy(p, w.proxies[p.Namespace+"/"+p.Name]))
+			name := p.Namespace + "/" + p.Name
+			o.Pods = append(o.Pods, withReloader(withProxy(p, w.proxies[name]), w.reloader[name]))
 		}
 		o.Episodes = []observe.Episode{episode(at, m, targets, observe.Replicas(base))}
 		at = o.Episodes[0].To
@@ -126,6 +139,17 @@ func withProxy(p corev1.Pod, version string) corev1.Pod {
 			if containers[i].Name == "istio-proxy" {
 				containers[i].Image = "registry.istio.io/release/proxyv2:" + version
 			}
+		}
+	}
+	return p
+}
+
+// withReloader is a pod whose reloader of the Operator, if it has one, is of a version.
+func withReloader(p corev1.Pod, version string) corev1.Pod {
+	p = *p.DeepCopy()
+	for i := range p.Spec.Containers {
+		if p.Spec.Containers[i].Name == "config-reloader" {
+			p.Spec.Containers[i].Image = "quay.io/prometheus-operator/prometheus-config-reloader:" + version
 		}
 	}
 	return p
@@ -223,6 +247,38 @@ func TestUpgradesAreJudgedByTheirRecords(t *testing.T) {
 			of:      []Check{upgradePrometheus},
 			spoil:   func(r *Record) { r.Steps = slices.DeleteFunc(r.Steps, func(s Step) bool { return s.Stage == Back }) },
 			verdict: reports.Inconclusive, says: "the step back, object was not tried",
+		},
+		"the Operator stayed old": {
+			of: []Check{upgradeOperator},
+			spoil: func(r *Record) {
+				find(r, Forward, "second-replica").Observation.Versions.Operator = "v0.91.0"
+			},
+			verdict: reports.Fail, says: "at the end of the way forward, the Operator is of version v0.91.0, not of v0.92.0",
+		},
+		"no Operator was seen": {
+			of:      []Check{upgradeOperator},
+			spoil:   func(r *Record) { find(r, Back, "own-strategy").Observation.Versions.Operator = "" },
+			verdict: reports.Inconclusive, says: "at the end of the way back no Operator was seen",
+		},
+		"a reloader stayed old": {
+			of: []Check{upgradeOperator},
+			spoil: func(r *Record) {
+				pods := find(r, Forward, "second-replica").Observation.Pods
+				for i := range pods {
+					if pods[i].Name == "prometheus-default-1" {
+						pods[i] = withReloader(pods[i], "v0.91.0")
+					}
+				}
+			},
+			verdict: reports.Fail, says: "the reloader of prometheus-default-1 is of version v0.91.0, not of v0.92.0",
+		},
+		"a reloader scraped nothing beside the other": {
+			of: []Check{upgradeOperator},
+			spoil: func(r *Record) {
+				e := &find(r, Forward, "first-replica").Observation.Episodes[0]
+				e.Up = slices.DeleteFunc(e.Up, func(u observe.ReplicaUp) bool { return u.Pod == "prometheus-default-0" })
+			},
+			verdict: reports.Inconclusive, says: "on the way forward no scrape by a Prometheus with the reloader v0.92.0 was seen",
 		},
 		"a step could not be made": {
 			of:      both,

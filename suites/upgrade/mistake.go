@@ -14,9 +14,9 @@ import (
 // gate says no: it must name the step and the cause, and after the way back all must be
 // well again.
 //
-// Another root is none of them: to take it back needs the key of the CA that was, which
-// nobody may read once it is plugged in. Nor are proxies too old for their control plane:
-// 1.31 serves those of 1.30, and no older ones can be built here.
+// Proxies too old for their control plane are none of them: 1.31 serves those of 1.30,
+// and no older ones can be built here. That such are not upgraded is shown on recorded
+// pods, see skew.go.
 type mistake struct {
 	// make changes the subject before its moves are planned.
 	make func(s *subject, check string)
@@ -33,6 +33,11 @@ var mistakes = map[string]mistake{
 		d := disrupt.WithoutWebhooks(s.client, injector(check))
 		s.mistake = &d
 	}},
+	"webhook-down": {make: func(s *subject, check string) {
+		d := disrupt.WebhooksAstray(s.client, injector(check))
+		s.mistake = &d
+	}},
+	"other-root":   {make: otherRoot},
 	"trust-domain": {make: func(s *subject, _ string) { s.to.TrustDomain = "another.example" }},
 }
 

@@ -29,14 +29,18 @@ type subject struct {
 	namespace  string       // of the targets and of Prometheus
 	from, to   mesh.Release // of the control plane
 	prometheus prometheus
+	operator   operators
 	mistake    *disrupt.Disruption // made on the way forward, if any
 }
 
 // versions are those that the upgrade which a check judges goes from and to; empty if
 // nobody named any.
 func (s subject) versions(check string) (from, to string) {
-	if check == upgradePrometheus.ID {
+	switch check {
+	case upgradePrometheus.ID:
 		return s.prometheus.from.Version, s.prometheus.to.Version
+	case upgradeOperator.ID:
+		return s.operator.from.Version, s.operator.to.Version
 	}
 	return s.from.Version, s.to.Version
 }
@@ -55,20 +59,22 @@ func (s subject) plan(check string) []move {
 		return s.inPlace()
 	case upgradePrometheus.ID:
 		return s.ofPrometheus()
+	case upgradeOperator.ID:
+		return s.ofOperator()
 	}
 	return s.byCanary()
 }
 
 func (s subject) inPlace() []move {
 	plane := func(stage Stage, was, becomes mesh.Release) move {
-		title := fmt.Sprintf("the control plane goes from Istio %s to %s", was.Version, becomes.Version)
+		title := fmt.Sprintf("the control plane goes from Istio %s to %s", was.Version, becomes.Version) + rooted(becomes)
 		return s.move(stage, "control-plane", title, func(ctx context.Context) error {
 			return mesh.Upgrade(ctx, s.client, s.options(becomes))
 		})
 	}
 	moves := []move{s.nothing(), s.spoilt(plane(Forward, s.from, s.to))}
 	moves = append(moves, s.restarts(Forward, s.to)...)
-	moves = append(moves, s.mended(plane(Back, s.to, s.from)))
+	moves = append(moves, s.reunited(s.mended(plane(Back, s.to, s.from))))
 	return append(moves, s.restarts(Back, s.from)...)
 }
 
@@ -84,7 +90,7 @@ func (s subject) byCanary() []move {
 	}
 	moves := []move{
 		s.nothing(), follow(Before, s.from),
-		s.move(Forward, "second-control-plane", "a control plane of Istio "+canary.Version+" stands beside that of "+s.from.Version, func(ctx context.Context) error {
+		s.move(Forward, "second-control-plane", "a control plane of Istio "+canary.Version+" stands beside that of "+s.from.Version+rooted(canary), func(ctx context.Context) error {
 			return mesh.Install(ctx, s.client, s.options(canary))
 		}),
 		s.spoilt(follow(Forward, canary)),
@@ -151,6 +157,6 @@ func (s subject) options(r mesh.Release) mesh.Options {
 func newSubject(st *stack.Stack) subject {
 	return subject{
 		client: st.Client, kubeconfig: st.Cluster.Kubeconfig, namespace: stack.Namespace, from: st.Istio, to: st.Next,
-		prometheus: prometheus{st.Prometheus, st.NextPrometheus},
+		prometheus: prometheus{st.Prometheus, st.NextPrometheus}, operator: operators{st.Operator, st.NextOperator},
 	}
 }

@@ -1,5 +1,6 @@
 // Package upgrade is the gate for upgrades: it takes a mesh from one version of Istio to
-// another and back, or Prometheus, step by step, and says whether every scrape went on.
+// another and back, or Prometheus, or its Operator, step by step, and says whether every
+// scrape went on.
 //
 // Each step is recorded with what was observed of the subject after it and with every
 // scrape since the step before. A check is a pure function of such a record: no
@@ -19,6 +20,7 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/conformance"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/suites/diagnosis"
 )
 
 // Profile is that of every check in this package.
@@ -85,6 +87,12 @@ func (s Step) bad() []reports.Check {
 	return slices.DeleteFunc(slices.Clone(s.Checks), func(c reports.Check) bool {
 		return c.Verdict == reports.Pass || c.Verdict == reports.Skip || !c.Level.Gates()
 	})
+}
+
+// causes are what explains that a step of the upgrade which a check judges could not be
+// carried out, by what was observed after it.
+func (s Step) causes(check string) []reports.Cause {
+	return diagnosis.Diagnose(s.Observation, []reports.Check{{ID: check, Verdict: reports.Fail}})[check]
 }
 
 // scrapesID is the check of every scrape since the step before.

@@ -152,11 +152,16 @@ func (s subject) goBack(ctx context.Context, check string) error {
 // rollBack brings the subject to where an upgrade began, from wherever it is. Only a
 // canary upgrade that has removed the old control plane is too far for that.
 func (s subject) rollBack(ctx context.Context, check string) error {
-	if check == upgradePrometheus.ID {
+	switch check {
+	case upgradePrometheus.ID:
 		return monitoring.Roll(ctx, s.client, s.object(), s.prometheus.from)
-	}
-	if check == upgradeInPlace.ID {
+	case upgradeOperator.ID:
+		return s.operatorBack(ctx)
+	case upgradeInPlace.ID:
 		if err := mesh.Upgrade(ctx, s.client, s.options(s.from)); err != nil {
+			return err
+		}
+		if err := mesh.LeaveOwnCA(ctx, s.client, s.namespace); err != nil {
 			return err
 		}
 		return s.renew(ctx, s.from.Version)
@@ -178,10 +183,16 @@ func (s subject) rollBack(ctx context.Context, check string) error {
 		return err
 	}
 	canary := s.canary().Revision
-	if there, err := s.stands(ctx, "istiod-"+canary); err != nil || !there {
+	there, err := s.stands(ctx, "istiod-"+canary)
+	if err != nil {
 		return err
 	}
-	return mesh.Remove(ctx, s.client, s.kubeconfig, canary)
+	if there {
+		if err := mesh.Remove(ctx, s.client, s.kubeconfig, canary); err != nil {
+			return err
+		}
+	}
+	return mesh.LeaveOwnCA(ctx, s.client, s.namespace)
 }
 
 func (s subject) stands(ctx context.Context, deployment string) (bool, error) {

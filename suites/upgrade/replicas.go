@@ -35,25 +35,44 @@ func (f *finding) runs(r Record, stage Stage, version string) {
 // sideBySide requires that in each of some stages, while the replicas were of different
 // versions, those of each had scrapes that succeeded.
 func (f *finding) sideBySide(r Record, stages ...Stage) {
+	f.bothScrape(r, "of version ", release(r.From), release(r.To), Step.byVersion, stages...)
+}
+
+// bothScrape requires that in each of some stages, after its first replica was made anew,
+// replicas of both versions had scrapes that succeeded. What is of a version is told
+// before it, as in "of version ".
+func (f *finding) bothScrape(r Record, what, from, to string, count func(Step) map[string]int, stages ...Stage) {
 	for _, stage := range stages {
 		i := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Name == Name{stage, firstReplica} })
 		if i < 0 {
 			continue // that it was not tried is told with the steps
 		}
-		seen := r.Steps[i].byVersion()
-		for _, version := range []string{release(r.From), release(r.To)} {
+		seen := count(r.Steps[i])
+		for _, version := range []string{from, to} {
 			if seen[version] == 0 {
-				f.Unclear("on the way %s no scrape by a Prometheus of version %s was seen beside one of the other", stage, version)
+				f.Unclear("on the way %s no scrape by a Prometheus %s%s was seen beside one of the other", stage, what, version)
 				continue
 			}
-			f.Saw(sourceScrapes, "the way "+string(stage), "side by side with the other, version %s: %d scrapes succeeded", version, seen[version])
+			f.Saw(sourceScrapes, "the way "+string(stage), "side by side with the other, a Prometheus %s%s: %d scrapes succeeded", what, version, seen[version])
 		}
 	}
 }
 
 // byVersion counts the scrapes that succeeded after a step, by the version of the
-// replica. Those before it may be of the replica that was replaced.
+// replica.
 func (s Step) byVersion() map[string]int {
+	return s.scrapesBy(func(pod string) string {
+		i := slices.IndexFunc(s.Observation.Replicas, func(p observe.Replica) bool { return p.Pod == pod })
+		if i < 0 {
+			return ""
+		}
+		return s.Observation.Replicas[i].Version
+	})
+}
+
+// scrapesBy counts the scrapes that succeeded after a step, by what their replica is;
+// empty is not counted. Those before it may be of the replica that was replaced.
+func (s Step) scrapesBy(version func(pod string) string) map[string]int {
 	e := s.episode()
 	settled := settledAt(e)
 	seen := map[string]int{}
@@ -61,14 +80,14 @@ func (s Step) byVersion() map[string]int {
 		return seen
 	}
 	for _, u := range e.Up {
-		i := slices.IndexFunc(s.Observation.Replicas, func(p observe.Replica) bool { return p.Pod == u.Pod })
-		if i < 0 {
+		of := version(u.Pod)
+		if of == "" {
 			continue
 		}
 		for _, series := range u.Series {
 			for _, p := range series.Points {
 				if p.Value == 1 && p.At.After(settled) {
-					seen[s.Observation.Replicas[i].Version]++
+					seen[of]++
 				}
 			}
 		}

@@ -33,7 +33,7 @@ type Session struct {
 
 // Options are those that only upgrades have.
 type Options struct {
-	Ways    string // in-place, canary or both of the mesh, or prometheus
+	Ways    string // in-place, canary or both of the mesh, or prometheus, or operator
 	Mistake string // to make on purpose, by its name; empty for none
 }
 
@@ -58,7 +58,7 @@ func NewSession(r *run.Run, o Options) (*Session, error) {
 		return s, s.planWatch(r, o)
 	}
 	if len(s.planned) == 0 {
-		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both for the mesh, or prometheus", o.Ways)
+		return nil, fmt.Errorf("there is no way %q to upgrade: use in-place, canary or both for the mesh, or prometheus, or operator", o.Ways)
 	}
 	var err error
 	if s.mistake, err = parseMistake(o.Mistake, s.planned); err != nil {
@@ -82,8 +82,11 @@ func NewSession(r *run.Run, o Options) (*Session, error) {
 // twoVersions refuses what is no upgrade.
 func twoVersions(r *run.Run, c Check) error {
 	of, flags, from, to := "Istio", "-istio and the second with -next", r.Istio, r.Next
-	if !c.ofMesh() {
+	switch c.ID {
+	case upgradePrometheus.ID:
 		of, flags, from, to = "Prometheus", "-prometheus and the second with -next-prometheus", r.Prometheus, r.NextPrometheus
+	case upgradeOperator.ID:
+		of, flags, from, to = "the Operator", "-operator and the second with -next-operator", r.Operator, r.NextOperator
 	}
 	if to == "" || to == from {
 		return fmt.Errorf("an upgrade is from one version of %s to another: give the first with %s (FROM= and TO= of make), not %s and %q", of, flags, from, to)
@@ -100,6 +103,7 @@ func (s *Session) DryRun() string {
 	subject := subject{namespace: stack.Namespace}
 	subject.from.Version, subject.to.Version = s.run.Istio, s.run.Next
 	subject.prometheus.from.Version, subject.prometheus.to.Version = s.run.Prometheus, s.run.NextPrometheus
+	subject.operator.from.Version, subject.operator.to.Version = s.run.Operator, s.run.NextOperator
 	for _, c := range s.planned {
 		fmt.Fprintf(&b, "%s: %s\n", c.ID, c.Title)
 		subject := subject
@@ -251,8 +255,10 @@ func (s *Session) halfWay(check string) []string {
 		return nil
 	}
 	way := ""
-	if check == upgradePrometheus.ID {
-		way = " UPGRADE=" + upgradePrometheus.Way
+	for _, c := range Catalogue() {
+		if c.ID == check && !c.ofMesh() {
+			way = " UPGRADE=" + c.Way
+		}
 	}
 	return []string{fmt.Sprintf("an %s is half way: the next `make upgrade MODE=check CLUSTER=%s%s` with the same FROM and TO rolls it back", check, s.run.Cluster, way)}
 }

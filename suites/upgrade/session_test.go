@@ -23,6 +23,11 @@ func prometheusOf(from, to string) *run.Run {
 	return &run.Run{Config: run.Config{Mode: run.E2E, Istio: newer, Prometheus: from, NextPrometheus: to}, Report: &reports.Report{}}
 }
 
+// operatorOf is a run with two versions of the Operator.
+func operatorOf(from, to string) *run.Run {
+	return &run.Run{Config: run.Config{Mode: run.E2E, Istio: newer, Operator: from, NextOperator: to}, Report: &reports.Report{}}
+}
+
 func TestAnUpgradeIsAskedForInWordsThatMeanOne(t *testing.T) {
 	selecting := ofVersions(older, newer)
 	selecting.Select = regexp.MustCompile("canary")
@@ -44,6 +49,8 @@ func TestAnUpgradeIsAskedForInWordsThatMeanOne(t *testing.T) {
 		"of some checks":         {selecting, "both", nil, "UPGRADE="},
 		"of Prometheus":          {prometheusOf("v3.12.0", "v3.16.0"), "prometheus", []string{"upgrade-prometheus"}, ""},
 		"of Prometheus alone":    {ofVersions(older, newer), "prometheus", nil, "from one version of Prometheus to another: give the first with -prometheus"},
+		"of the Operator":        {operatorOf("v0.91.0", "v0.92.0"), "operator", []string{"upgrade-operator"}, ""},
+		"of the Operator alone":  {ofVersions(older, newer), "operator", nil, "from one version of the Operator to another: give the first with -operator"},
 		"to be judged once more": {explaining, "both", []string{"upgrade-in-place", "upgrade-canary"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +82,7 @@ func TestADryRunNamesEveryStep(t *testing.T) {
 }
 
 func TestAMistakeIsMadeOnTheWayForwardOnly(t *testing.T) {
-	for name, title := range map[string]string{"permissive": "the mesh is made PERMISSIVE", "no-injection": "no webhook injects sidecars", "trust-domain": ""} {
+	for name, title := range map[string]string{"permissive": "the mesh is made PERMISSIVE", "no-injection": "no webhook injects sidecars", "webhook-down": "the webhooks that inject sidecars cannot be reached", "other-root": ", which signs with another root", "trust-domain": ""} {
 		s, err := NewSession(ofVersions(older, newer), Options{Ways: "both", Mistake: name})
 		require.NoError(t, err)
 		for _, c := range s.planned {
@@ -98,7 +105,7 @@ func TestAMistakeIsMadeOnTheWayForwardOnly(t *testing.T) {
 		}
 	}
 	_, err := NewSession(ofVersions(older, newer), Options{Ways: "both", Mistake: "forgetting"})
-	require.ErrorContains(t, err, "use no-injection, permissive, trust-domain")
+	require.ErrorContains(t, err, "use no-injection, other-root, permissive, trust-domain, webhook-down")
 	_, err = NewSession(prometheusOf("v3.12.0", "v3.16.0"), Options{Ways: "prometheus", Mistake: "trust-domain"})
 	require.ErrorContains(t, err, "is one of upgrades of the mesh")
 	_, err = NewSession(prometheusOf("v3.12.0", "v3.16.0"), Options{Ways: "prometheus", Mistake: "permissive"})
@@ -121,7 +128,8 @@ func TestAnotherUpgradeThatIsHalfWayIsLeftToItsOwnRun(t *testing.T) {
 	ofPrometheus.from, ofPrometheus.to = mesh.Release{}, mesh.Release{}
 	require.ErrorContains(t, ofPrometheus.goBack(t.Context(), upgradeCanary.ID), "with the UPGRADE, FROM and TO of that run")
 	ofMesh := planned
-	ofMesh.prometheus = prometheus{}
+	ofMesh.prometheus, ofMesh.operator = prometheus{}, operators{}
+	require.ErrorContains(t, ofMesh.goBack(t.Context(), upgradeOperator.ID), "with the UPGRADE, FROM and TO of that run")
 	assert.ErrorContains(t, ofMesh.goBack(t.Context(), upgradePrometheus.ID), "with the UPGRADE, FROM and TO of that run")
 }
 
@@ -133,6 +141,7 @@ func TestAnUpgradeLeftHalfWayIsReported(t *testing.T) {
 	require.Len(t, s.halfWay(upgradeInPlace.ID), 1)
 	assert.Contains(t, s.halfWay(upgradeInPlace.ID)[0], "MODE=check CLUSTER=mtls-scrape-dev")
 	assert.Contains(t, s.halfWay(upgradePrometheus.ID)[0], "CLUSTER=mtls-scrape-dev UPGRADE=prometheus")
+	assert.Contains(t, s.halfWay(upgradeOperator.ID)[0], "UPGRADE=operator")
 }
 
 func TestTheSecondRevisionHasTheNameOfItsMinor(t *testing.T) {

@@ -18,8 +18,8 @@ var (
 )
 
 func init() {
-	flag.StringVar(&options.Ways, settingWays, "in-place", "how to upgrade the mesh: in-place, canary or both; or prometheus, to upgrade that")
-	flag.StringVar(&options.Mistake, settingMistake, "", "what to do wrong on purpose: no-injection, permissive or trust-domain")
+	flag.StringVar(&options.Ways, settingWays, "in-place", "how to upgrade the mesh: in-place, canary or both; or prometheus or operator, to upgrade that")
+	flag.StringVar(&options.Mistake, settingMistake, "", "what to do wrong on purpose: no-injection, other-root, permissive, trust-domain or webhook-down")
 }
 
 func TestMain(m *testing.M) {
