@@ -62,6 +62,9 @@ type Stack struct {
 	Next    mesh.Release // what it can be upgraded to, if that was asked for
 	// The same of Prometheus.
 	Prometheus, NextPrometheus monitoring.Release
+
+	Images     image.Source // which source that is
+	References []string     // of every image that the run may use; none of a cluster that an earlier run made
 }
 
 // take takes over which versions there are, and where from.
@@ -69,6 +72,7 @@ func (s *Stack) take(p sources) {
 	s.Source, s.Istio, s.Next = p.String(), p.istio, p.next
 	s.Prometheus = monitoring.Release{Version: p.prometheus, Image: p.references[prometheusImage]}
 	s.NextPrometheus = p.nextPrometheus
+	s.Images, s.References = p.source, p.allReferences()
 }
 
 // prometheusImage is the name of the catalogue's image of Prometheus.
