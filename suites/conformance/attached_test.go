@@ -1,8 +1,10 @@
 package conformance
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -248,4 +250,42 @@ func TestAFleetFromItsBeginningToItsEnd(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(out, reports.FleetHTMLFile))
 	require.NoError(t, err)
 	assert.Contains(t, string(page), f.Clusters[1].Dir+"/report.html#targets-up")
+}
+
+// An interrupt reaches the run of each cluster once, whose report says so.
+func TestAFleetThatIsInterruptedHasTheReportsOfItsClusters(t *testing.T) {
+	c := simulated.New(t, whole(t))
+	looking := make(chan struct{}, 1)
+	c.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/pods") {
+			return false
+		}
+		select {
+		case looking <- struct{}{}:
+		default:
+		}
+		<-r.Context().Done()
+		return true
+	}
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, contexts: [{name: slow, context: {cluster: c}}], clusters: [{name: c, cluster: {server: %q}}]}`, c.Config().Host), 0o600))
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-mode=attach", "-kubeconfig="+kubeconfig, "-contexts=slow", "-prom=default/default", "-out=out", "-cache=cache")
+	var printed bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &printed, &printed
+	require.NoError(t, cmd.Start())
+	<-looking
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit, printed.String())
+	assert.Equal(t, int(reports.ExitInterrupted), exit.ExitCode(), printed.String())
+	content, err := os.ReadFile(filepath.Join(dir, "out", "latest", reports.FleetFile))
+	require.NoError(t, err)
+	var f reports.Fleet
+	require.NoError(t, json.Unmarshal(content, &f))
+	require.Len(t, f.Clusters, 1)
+	report, err := reports.Read(filepath.Join(dir, "out", "latest", f.Clusters[0].Dir))
+	require.NoError(t, err)
+	assert.True(t, report.Interrupted)
+	assert.NoError(t, report.Validate())
 }
