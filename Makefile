@@ -46,6 +46,7 @@ DIR     ?=
 PUBLIC_KEY ?=
 FORMAT  ?=
 CONTEXT ?=
+CONTEXTS ?=
 MESH_KUBECONFIG ?=
 MESH_CONTEXT ?=
 NAMESPACE ?=
@@ -79,7 +80,7 @@ OF_PROMETHEUS = $(filter prometheus,$(UPGRADE))
 OF_OPERATOR = $(filter operator,$(UPGRADE))
 VERSIONS = $(if $(OF_PROMETHEUS),-prometheus=$(FROM) -next-prometheus=$(TO),$(if $(OF_OPERATOR),-operator=$(FROM) -next-operator=$(TO),-istio=$(FROM) -next=$(TO)))
 
-GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(MESH_KUBECONFIG),-mesh-kubeconfig='$(MESH_KUBECONFIG)') $(if $(MESH_CONTEXT),-mesh-context='$(MESH_CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
+GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(CONTEXTS),-contexts='$(CONTEXTS)') $(if $(MESH_KUBECONFIG),-mesh-kubeconfig='$(MESH_KUBECONFIG)') $(if $(MESH_CONTEXT),-mesh-context='$(MESH_CONTEXT)') $(if $(NAMESPACE),-namespace='$(NAMESPACE)') \
 	$(if $(PROM),-prom='$(PROM)') $(if $(PERMIT),-permit=$(PERMIT)) $(if $(HISTORY),-history=$(HISTORY))
 
 # KUBECONFIG counts for `make clean` only if it is given to make: one that is exported, as
@@ -117,7 +118,7 @@ clean: build ## Remove every cluster that any run left, and its files; with CONT
 ##@ A cluster that is not ours
 
 .PHONY: certify
-certify: build ## Judge a cluster by reading alone (CONTEXT= PROM=)
+certify: build ## Judge a cluster, or several side by side, by reading alone (CONTEXT= or CONTEXTS=, PROM=)
 	@exec $(BINARY) -mode=attach $(GUEST) $(OPTIONS)
 
 .PHONY: doctor
@@ -244,6 +245,7 @@ help: ## Show this help
 		PUBLIC_KEY 'file with the ed25519 key that verifies the signature' \
 		FORMAT  'how a comparison or a verification is shown: text or json (text)' \
 		CONTEXT 'certify, watch, sandbox, clean: context of the kubeconfig (its current one)' \
+		CONTEXTS 'certify: contexts of several clusters, as in a,b=namespace/prometheus, with one page about all' \
 		KUBECONFIG 'certify, watch, sandbox, clean: kubeconfig of the cluster (as kubectl finds it)' \
 		MESH_KUBECONFIG "certify: kubeconfig of the mesh's own API, if its control plane is elsewhere (none)" \
 		MESH_CONTEXT 'certify: context of that kubeconfig (its current one)' \

@@ -95,8 +95,14 @@ func (b *tab) show(t testing.TB, r Report, width int64, scheme string) string {
 	t.Helper()
 	data, err := HTML(r)
 	require.NoError(t, err)
+	return b.showPage(t, data, width, scheme)
+}
+
+// showPage is show for a page that is rendered already.
+func (b *tab) showPage(t testing.TB, page []byte, width int64, scheme string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), HTMLFile)
-	require.NoError(t, os.WriteFile(file, data, 0o600))
+	require.NoError(t, os.WriteFile(file, page, 0o600))
 	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	b.do(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate("file://"+file))
 	return file
@@ -108,16 +114,27 @@ func ask[T any](t testing.TB, b *tab, expression string) T {
 	return look(t, b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// pages are the reports that a browser is shown: the samples, recorded ones, a hostile
-// one, an empty one.
-func pages(t *testing.T) map[string]Report {
+// pages are those that a browser is shown: of the samples, recorded reports, a hostile one,
+// an empty one, and of fleets.
+func pages(t *testing.T) map[string][]byte {
 	t.Helper()
 	all := recorded(t)
 	all["hostile"], all["nothing"] = hostileReport(), Report{}
 	for name, sample := range samples {
 		all[name] = sample()
 	}
-	return all
+	rendered := map[string][]byte{}
+	for name, r := range all {
+		page, err := HTML(r)
+		require.NoError(t, err)
+		rendered[name] = page
+	}
+	for name, f := range map[string]Fleet{"fleet": fleet(), "fleet-hostile": hostileFleet(), "fleet-of-none": FleetOf(Fleet{}, nil)} {
+		page, err := f.HTML()
+		require.NoError(t, err)
+		rendered[name] = page
+	}
+	return rendered
 }
 
 // css tells what is to be found: a CSS selector.
@@ -133,9 +150,9 @@ var widths = []struct {
 // names a directory for screenshots to look at.
 func TestPageInABrowser(t *testing.T) {
 	b := openTab(t)
-	for name, r := range pages(t) {
+	for name, page := range pages(t) {
 		for _, w := range widths {
-			file := b.show(t, r, w.pixels, w.scheme)
+			file := b.showPage(t, page, w.pixels, w.scheme)
 			id := fmt.Sprintf("%s-%d-%s", name, w.pixels, w.scheme)
 			assert.LessOrEqual(t, ask[int](t, b, "document.documentElement.scrollWidth"), int(w.pixels), "%s scrolls sideways", id)
 			assert.Equal(t, []string{"file://" + file}, b.requests, "%s asks for more than itself", id)
@@ -168,9 +185,9 @@ func TestPageIsAccessible(t *testing.T) {
 	axe, err := os.ReadFile(path)
 	require.NoError(t, err)
 	b := openTab(t)
-	for name, r := range pages(t) {
+	for name, page := range pages(t) {
 		for _, w := range widths {
-			b.show(t, r, w.pixels, w.scheme)
+			b.showPage(t, page, w.pixels, w.scheme)
 			ask[int](t, b, "document.querySelectorAll('details').forEach(d => { d.open = true }), 0")
 			ask[int](t, b, string(axe)+";0")
 			found := ask[json.RawMessage](t, b, axeViolations)

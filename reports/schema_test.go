@@ -35,11 +35,53 @@ func TestSchemaAndTypesAgree(t *testing.T) {
 	assert.Equal(t, "^"+major(SchemaVersion)+"\\.[0-9]+$", root["properties"].(node)["schemaVersion"].(node)["pattern"])
 }
 
+// loadFleetSchema is the fleet's with the definitions of the report's that it refers to.
+func loadFleetSchema(t *testing.T) (root node, own []string) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(FleetSchema(), &root))
+	defs := root["$defs"].(node)
+	own = slices.Collect(maps.Keys(defs))
+	for name, d := range loadSchema(t)["$defs"].(node) {
+		if !slices.Contains(own, name) {
+			defs[name] = d
+		}
+	}
+	return root, own
+}
+
+func TestTheFleetsSchemaAndTypesAgree(t *testing.T) {
+	root, own := loadFleetSchema(t)
+	used := map[string]bool{}
+	agree(t, root, root, reflect.TypeFor[Fleet](), "fleet", used)
+	assert.Subset(t, slices.Collect(maps.Keys(used)), own, "every definition is used")
+	assert.Equal(t, "^"+major(FleetVersion)+"\\.[0-9]+$", root["properties"].(node)["schemaVersion"].(node)["pattern"])
+}
+
+func TestFleetsFitTheSchema(t *testing.T) {
+	root, _ := loadFleetSchema(t)
+	for name, f := range map[string]Fleet{"fleet": fleet(), "none": FleetOf(fleetHead, nil)} {
+		data, err := f.JSON()
+		require.NoError(t, err)
+		var doc any
+		require.NoError(t, json.Unmarshal(data, &doc))
+		assert.Empty(t, misfits(root, root, doc, name))
+	}
+	var wrong any
+	require.NoError(t, json.Unmarshal([]byte(`{"schemaVersion":"2.0","exitCode":7,"clusters":[{"verdict":"good"}]}`), &wrong))
+	found := strings.Join(misfits(root, root, wrong, "wrong"), "\n")
+	for _, want := range []string{"wrong.schemaVersion: pattern", "wrong.exitCode: enum", "wrong.clusters[0].verdict: enum", "wrong: runId is missing"} {
+		assert.Contains(t, found, want, "the check itself must be able to fail")
+	}
+}
+
+// definition is the name of the one that a reference is to, in whichever file.
+func definition(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
+
 func agree(t *testing.T, root, s node, typ reflect.Type, path string, used map[string]bool) {
 	t.Helper()
 	assert.NotEmpty(t, s["description"], "%s needs a description", path)
 	if ref, ok := s["$ref"].(string); ok {
-		name := strings.TrimPrefix(ref, "#/$defs/")
+		name := definition(ref)
 		used[name] = true
 		s = root["$defs"].(node)[name].(node)
 		assert.NotEmpty(t, s["description"], "%s needs a description", ref)
@@ -85,7 +127,7 @@ func agree(t *testing.T, root, s node, typ reflect.Type, path string, used map[s
 func fields(typ reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for i := range typ.NumField() {
-			if !yield(typ.Field(i)) {
+			if typ.Field(i).IsExported() && !yield(typ.Field(i)) {
 				return
 			}
 		}
@@ -136,7 +178,7 @@ func TestSamplesFitTheSchema(t *testing.T) {
 
 func misfits(root, s node, value any, path string) []string {
 	if ref, ok := s["$ref"].(string); ok {
-		s = root["$defs"].(node)[strings.TrimPrefix(ref, "#/$defs/")].(node)
+		s = root["$defs"].(node)[definition(ref)].(node)
 	}
 	var out []string
 	bad := func(format string, args ...any) { out = append(out, path+fmt.Sprintf(format, args...)) }

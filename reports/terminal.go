@@ -120,6 +120,11 @@ func (t *Terminal) PhaseFailed(name string, took time.Duration, err error) {
 // interrupted and what it still does.
 func (t *Terminal) Note(text string) { t.print(wrap(text, t.style.Width)...) }
 
+// Line shows a line of what another process said, behind its name.
+func (t *Terminal) Line(from, text string) {
+	t.print(oneLine(from) + " | " + strings.TrimRight(clean(text), " "))
+}
+
 // phase is the line of a phase; mark is six columns wide.
 func (t *Terminal) phase(mark, name string, d time.Duration, note string) string {
 	s := fmt.Sprintf("%s%s %8s", mark, pad(oneLine(name), 26), seconds(d))

@@ -34,12 +34,16 @@ func (t *Terminal) Summary(r Report, path string) {
 	}
 	lines = append(lines, "")
 	lines = append(lines, t.banner(r)...)
-	passed, failed, skipped := r.Tally()
+	t.print(append(lines, "", lastLine(r.Tally()))...)
+}
+
+// lastLine is what ends the output of a run, for machines as well.
+func lastLine(passed, failed, skipped int) string {
 	last := fmt.Sprintf("%d passed, %d failed", passed, failed)
 	if skipped > 0 {
 		last += fmt.Sprintf(", %d skipped", skipped)
 	}
-	t.print(append(lines, "", last)...)
+	return last
 }
 
 func (t *Terminal) profiles(r Report) []string {
@@ -150,17 +154,20 @@ func times(r Report) string {
 
 // banner is the verdict, to be seen from the other end of the room.
 func (t *Terminal) banner(r Report) []string {
+	return t.ending(r.tone(), r.Word(), r.ExitCode, r.Headline())
+}
+
+func (t *Terminal) ending(tone Verdict, word string, exit ExitCode, headline string) []string {
 	code := yellow
-	switch r.tone() {
+	switch tone {
 	case Pass:
 		code = green
 	case Fail:
 		code = red
 	}
 	rule := t.color(code, strings.Repeat("=", min(t.style.Width, 72)))
-	word := fmt.Sprintf("%s (exit code %d)", strings.ToUpper(r.Word()), r.ExitCode)
-	lines := []string{rule, "  " + t.color(bold+";"+code, word)}
-	for _, l := range wrap(r.Headline(), t.style.Width-2) {
+	lines := []string{rule, "  " + t.color(bold+";"+code, fmt.Sprintf("%s (exit code %d)", strings.ToUpper(word), exit))}
+	for _, l := range wrap(headline, t.style.Width-2) {
 		lines = append(lines, "  "+l)
 	}
 	return append(lines, rule)

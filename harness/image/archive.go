@@ -24,9 +24,9 @@ import (
 const referenceAnnotation = "org.opencontainers.image.ref.name"
 
 // Save writes what lies at references, for every platform and so with the digests
-// that it has there, into one archive in the OCI's image layout. The error is a
-// [Refusal], or the disk's.
-func Save(ctx context.Context, file string, references []string, transport http.RoundTripper) (err error) {
+// that it has there, and images that are at hand, into one archive in the OCI's image
+// layout. The error is a [Refusal], or the disk's.
+func Save(ctx context.Context, file string, references []string, atHand map[name.Reference]v1.Image, transport http.RoundTripper) (err error) {
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".images-")
 	if err != nil {
 		return fmt.Errorf("saving images: %w", err)
@@ -48,6 +48,11 @@ func Save(ctx context.Context, file string, references []string, transport http.
 		named := layout.WithAnnotations(map[string]string{referenceAnnotation: reference})
 		if err := appendTo(saved, d, named); err != nil {
 			return fmt.Errorf("saving %s: %w", reference, explain(err, dir))
+		}
+	}
+	for ref, img := range atHand {
+		if err := saved.AppendImage(img, layout.WithAnnotations(map[string]string{referenceAnnotation: ref.String()})); err != nil {
+			return fmt.Errorf("saving %s: %w", ref, explain(err, dir))
 		}
 	}
 	return pack(dir, file)
@@ -87,10 +92,12 @@ func pack(dir, file string) error {
 	return nil
 }
 
-// Load puts what [Save] saved into a registry, where a run finds it for which that is
-// the mirror, and returns how much it was. It logs in as the container engine's
-// configuration says. The error is the registry's, or that of an archive that is none.
-func Load(ctx context.Context, file string, to Mirror) (loaded int, err error) {
+// Load puts what [Save] saved into a registry, below a path of it if one is given, and
+// returns how much it was. Without a path a run finds it there for which the registry is
+// the mirror, with one a run that is told of the prefix; see [References.Below]. It logs in
+// as the container engine's configuration says. The error is the registry's, or that of an
+// archive that is none.
+func Load(ctx context.Context, file string, to Mirror, below string) (loaded int, err error) {
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".images-")
 	if err != nil {
 		return 0, fmt.Errorf("loading images: %w", err)
@@ -108,7 +115,7 @@ func Load(ctx context.Context, file string, to Mirror) (loaded int, err error) {
 		return 0, fmt.Errorf("reading the archive %s: %w", file, err)
 	}
 	for _, d := range manifest.Manifests {
-		if err := push(ctx, index, d, to); err != nil {
+		if err := push(ctx, index, d, to, below); err != nil {
 			return loaded, err
 		}
 		loaded++
@@ -117,7 +124,7 @@ func Load(ctx context.Context, file string, to Mirror) (loaded int, err error) {
 }
 
 // push puts one image of an archive under its repository and tag.
-func push(ctx context.Context, index v1.ImageIndex, d v1.Descriptor, to Mirror) error {
+func push(ctx context.Context, index v1.ImageIndex, d v1.Descriptor, to Mirror, below string) error {
 	tagged, _, _ := strings.Cut(d.Annotations[referenceAnnotation], "@")
 	from, err := name.NewTag(tagged)
 	if err != nil {
@@ -127,7 +134,7 @@ func push(ctx context.Context, index v1.ImageIndex, d v1.Descriptor, to Mirror) 
 	if to.Scheme == "http" {
 		insecure = append(insecure, name.Insecure)
 	}
-	ref, err := name.NewTag(to.Host+"/"+from.RepositoryStr()+":"+from.TagStr(), insecure...)
+	ref, err := name.NewTag(path.Join(to.Host, below, from.RepositoryStr())+":"+from.TagStr(), insecure...)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,29 @@ func (b *Builder) Own(ctx context.Context, to string) error {
 	return b.Archive(ctx, to, slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place != own })...)
 }
 
+// OwnImages are the images that are published nowhere, by their references. They are read
+// from the folder work, which must stay for as long as they are used.
+func (b *Builder) OwnImages(ctx context.Context, work string) (map[name.Reference]v1.Image, error) {
+	archive := filepath.Join(work, "own.tar")
+	if err := b.Own(ctx, archive); err != nil {
+		return nil, err
+	}
+	images := map[name.Reference]v1.Image{}
+	for _, i := range Catalogue() {
+		if i.Place != own {
+			continue
+		}
+		tag, err := name.NewTag(i.Reference)
+		if err != nil {
+			return nil, err
+		}
+		if images[tag], err = tarball.ImageFromPath(archive, &tag); err != nil {
+			return nil, fmt.Errorf("reading %s, which was just made: %w", i.Reference, err)
+		}
+	}
+	return images, nil
+}
+
 // Archive makes images from packages and writes them to a file, from which a node
 // can load them.
 func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error {

@@ -209,9 +209,10 @@ func Lock(ctx context.Context, file string, transport http.RoundTripper) error {
 	return writeLock(file, lock)
 }
 
-// Pulled are the images of the catalogue that a run in registry mode pulls.
-func Pulled() []Image {
-	return slices.DeleteFunc(Catalogue(), func(i Image) bool { return i.Place != host && i.Place != pod })
+// Pulled are the images of the catalogue that a run in registry mode pulls. Images that
+// are given take the place of the catalogue's of the same names.
+func Pulled(instead ...Image) []Image {
+	return slices.DeleteFunc(catalogueWith(instead), func(i Image) bool { return i.Place != host && i.Place != pod })
 }
 
 // FromPackages reports whether an image was made from packages by this project,

@@ -17,7 +17,7 @@ func (p *pass) clientFor(list runtime.Object) klient.Client {
 		return p.client
 	}
 	kinds, _, err := p.client.Resources().GetScheme().ObjectKinds(list)
-	if err == nil && strings.HasSuffix(kinds[0].Group, ".istio.io") {
+	if err == nil && strings.HasSuffix(kinds[0].Group, istioGroups) {
 		return p.mesh
 	}
 	return p.client

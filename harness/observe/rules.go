@@ -34,6 +34,14 @@ func (r Rule) String() string {
 	return r.Verb + " " + resource
 }
 
+// AtTheMesh reports whether what the rule is for is read at the mesh's own API, where that
+// is elsewhere: Istio's own kinds. What an installation has written into ConfigMaps is read
+// there only if the cluster does not have it.
+func (r Rule) AtTheMesh() bool { return strings.HasSuffix(r.Group, istioGroups) }
+
+// istioGroups end the groups of all of Istio's own kinds.
+const istioGroups = ".istio.io"
+
 const (
 	groupOperator = "monitoring.coreos.com"
 	groupSecurity = "security.istio.io"

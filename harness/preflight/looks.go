@@ -10,6 +10,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -50,31 +51,46 @@ func skew(off time.Duration) (State, string) {
 	return OK, fmt.Sprintf("our clock and the API server's differ by less than %s", skewLimit)
 }
 
-// permissions asks what we may do. It is a POST by which nothing is stored, and that
-// everybody may send: the list of one's rules is not complete with every authorizer.
+// permissions asks what we may do in the cluster. What is read at the mesh's own API, if
+// that is elsewhere, is asked there.
 func permissions(ctx context.Context, s *Subject) (State, string) {
+	return allowed(ctx, s.client, s.Config.Host, func(r observe.Rule) bool { return s.mesh == nil || !r.AtTheMesh() })
+}
+
+// meshPermissions asks the same of the mesh's own API.
+func meshPermissions(ctx context.Context, s *Subject) (State, string) {
+	if s.mesh == nil {
+		return OK, "the mesh's API is the cluster's, which was asked"
+	}
+	return allowed(ctx, s.mesh, s.Mesh.Host, observe.Rule.AtTheMesh)
+}
+
+// allowed asks an API for the rules that are of that API. It is a POST by which nothing is
+// stored, and that everybody may send: the list of one's rules is not complete with every
+// authorizer.
+func allowed(ctx context.Context, client kubernetes.Interface, host string, here func(observe.Rule) bool) (State, string) {
 	var missing []string
 	for _, r := range observe.Rules() {
-		resource, sub, _ := strings.Cut(r.Resource, "/")
-		if r.Name != "" { // it is asked for by its name, in the namespace of Prometheus or of the mesh
+		if r.Name != "" || !here(r) { // a name is asked for in the namespace of Prometheus or of the mesh
 			continue
 		}
-		review, err := s.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		resource, sub, _ := strings.Cut(r.Resource, "/")
+		review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
 				Verb: r.Verb, Group: r.Group, Resource: resource, Subresource: sub,
 			}},
 		}, metav1.CreateOptions{})
 		if err != nil {
-			return Warn, "what this user may do could not be asked: " + err.Error()
+			return Warn, fmt.Sprintf("what this user may do could not be asked of %s: %v", host, err)
 		}
 		if !review.Status.Allowed {
 			missing = append(missing, r.String())
 		}
 	}
 	if len(missing) > 0 {
-		return Warn, "checks will be inconclusive without: " + strings.Join(missing, ", ") + "; manifests/certify/rbac.yaml grants them"
+		return Warn, fmt.Sprintf("checks will be inconclusive without: %s, as %s says; manifests/certify/rbac.yaml, applied there, grants them", strings.Join(missing, ", "), host)
 	}
-	return OK, "every rule of manifests/certify is granted"
+	return OK, fmt.Sprintf("%s grants every rule of manifests/certify that is needed there", host)
 }
 
 // ours selects the pods of the clients and of the workload that a run of the suite adds

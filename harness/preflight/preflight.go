@@ -45,11 +45,13 @@ type Result struct {
 // Subject is what is looked at.
 type Subject struct {
 	Config     *rest.Config
+	Mesh       *rest.Config // of the mesh's own API, if that is elsewhere; else nil
 	Prometheus types.NamespacedName
 	Next       string // version of Istio that its owner means to upgrade to; empty for none
 
 	client kubernetes.Interface
-	pods   []corev1.Pod // of the Prometheus
+	mesh   kubernetes.Interface // at the mesh's own API; nil if that is the cluster's
+	pods   []corev1.Pod         // of the Prometheus
 }
 
 // look is one of the things that are looked for.
@@ -61,6 +63,7 @@ type look struct {
 var looks = []look{
 	{"preflight-clock", clock},
 	{"preflight-permissions", permissions},
+	{"preflight-mesh-permissions", meshPermissions},
 	{"preflight-leftovers", leftovers},
 	{"preflight-prometheus", reachable},
 	{"preflight-versions", versions},
@@ -84,6 +87,11 @@ func Run(ctx context.Context, s Subject, skip map[string]string) ([]Result, erro
 	var err error
 	if s.client, err = kubernetes.NewForConfig(s.Config); err != nil {
 		return nil, fmt.Errorf("making a client to look with: %w", err)
+	}
+	if s.Mesh != nil {
+		if s.mesh, err = kubernetes.NewForConfig(s.Mesh); err != nil {
+			return nil, fmt.Errorf("making a client to look at the mesh's own API with: %w", err)
+		}
 	}
 	list, err := s.client.CoreV1().Pods(s.Prometheus.Namespace).List(ctx, metav1.ListOptions{LabelSelector: observe.PrometheusLabel + "=" + s.Prometheus.Name})
 	if err == nil { // else the permissions say so

@@ -59,7 +59,7 @@ func TestEachLookIsNamedInItsResultAndCanBeSkipped(t *testing.T) {
 		assert.NotEmpty(t, r.Text, r.Name)
 	}
 	assert.Equal(t, map[string]State{
-		"preflight-clock": OK, "preflight-permissions": Skip, "preflight-prometheus": OK, "preflight-versions": OK, "preflight-skew": OK,
+		"preflight-clock": OK, "preflight-permissions": Skip, "preflight-mesh-permissions": OK, "preflight-prometheus": OK, "preflight-versions": OK, "preflight-skew": OK,
 		"preflight-leftovers": Warn, // the recorded cluster is the suite's own
 	}, states)
 	assert.Empty(t, Failed(results))
@@ -92,4 +92,45 @@ func TestWhatIsNotGrantedIsNamed(t *testing.T) {
 	assert.Equal(t, Warn, state().State)
 	assert.Contains(t, state().Text, "get pods/log")
 	assert.Empty(t, c.Changes(), "nothing is stored by asking")
+}
+
+// Where the mesh's kinds are in an API of their own, that is asked for them, and the
+// cluster is not.
+func TestTheMeshsOwnAPIIsAskedForWhatIsReadThere(t *testing.T) {
+	c, mesh := simulated.New(t, recorded.Load(recorded.Good)), simulated.New(t, recorded.Load(recorded.Good))
+	s := Subject{Config: cluster.ReadOnly(c.Config()), Mesh: cluster.ReadOnly(mesh.Config()), Prometheus: types.NamespacedName{Namespace: "default", Name: "default"}}
+	istios := func(r observe.Rule) bool { return r.AtTheMesh() }
+	for name, test := range map[string]struct {
+		cluster, mesh   func(observe.Rule) bool // what they do not grant
+		states          [2]State
+		says, saysNever string
+	}{
+		"all is granted":                   {nil, nil, [2]State{OK, OK}, "grants every rule", "without"},
+		"the cluster knows no Istio":       {istios, nil, [2]State{OK, OK}, "grants every rule", "without"},
+		"the mesh grants nothing else":     {nil, func(r observe.Rule) bool { return !istios(r) }, [2]State{OK, OK}, "grants every rule", "without"},
+		"the mesh does not grant its own":  {nil, istios, [2]State{OK, Warn}, "list peerauthentications.security.istio.io, list authorizationpolicies", "list pods"},
+		"the cluster does not grant a log": {func(r observe.Rule) bool { return r.Resource == "pods/log" }, nil, [2]State{Warn, OK}, "grants every rule", "peerauthentications"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Forbidden, mesh.Forbidden = test.cluster, test.mesh
+			results, err := Run(t.Context(), s, nil)
+			require.NoError(t, err)
+			by := map[string]Result{}
+			for _, r := range results {
+				by[r.Name] = r
+			}
+			own, its := by["preflight-permissions"], by["preflight-mesh-permissions"]
+			assert.Equal(t, test.states, [2]State{own.State, its.State}, "%s; %s", own.Text, its.Text)
+			assert.Contains(t, own.Text, c.Config().Host, "it says whom it asked")
+			assert.Contains(t, its.Text, mesh.Config().Host, "it says whom it asked")
+			assert.Contains(t, its.Text, test.says)
+			assert.NotContains(t, its.Text, test.saysNever)
+		})
+	}
+	mesh.Close()
+	results, err := Run(t.Context(), s, nil)
+	require.NoError(t, err)
+	assert.Equal(t, Warn, results[2].State)
+	assert.Contains(t, results[2].Text, "could not be asked of "+mesh.Config().Host)
+	assert.Empty(t, append(c.Changes(), mesh.Changes()...), "nothing is stored by asking")
 }

@@ -66,6 +66,9 @@ type Stack struct {
 	// The same of Prometheus.
 	Prometheus, NextPrometheus monitoring.Release
 	Operator, NextOperator     monitoring.OperatorRelease
+
+	Images     image.Source // which source that is
+	References []string     // of every image that the run may use; none of a cluster that an earlier run made
 }
 
 // take takes over which versions there are, and where from.
@@ -74,6 +77,7 @@ func (s *Stack) take(p sources) {
 	s.Prometheus = monitoring.Release{Version: p.prometheus, Image: p.references[prometheusImage]}
 	s.NextPrometheus = p.nextPrometheus
 	s.Operator, s.NextOperator = p.operator, p.nextOperator
+	s.Images, s.References = p.source, p.allReferences()
 }
 
 // prometheusImage is the name of the catalogue's image of Prometheus.

@@ -1,8 +1,10 @@
 package conformance
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,4 +204,88 @@ func TestAGuestsRunFromItsBeginningToItsEnd(t *testing.T) {
 	printed, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", printed)
 	assert.Contains(t, string(printed), "8 passed, 0 failed")
+}
+
+// Several clusters side by side, by the binary that a user starts: one in order, one with a
+// mistake, one that nobody reaches.
+func TestAFleetFromItsBeginningToItsEnd(t *testing.T) {
+	spoilt := whole(t)
+	for i := range spoilt.Replicas {
+		for j := range spoilt.Replicas[i].Targets {
+			spoilt.Replicas[i].Targets[j].Health, spoilt.Replicas[i].Targets[j].LastError = "down", "connection reset by peer"
+		}
+	}
+	sound, broken := simulated.New(t, whole(t)), simulated.New(t, spoilt)
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{apiVersion: v1, kind: Config,
+		contexts: [{name: sound, context: {cluster: sound}}, {name: broken, context: {cluster: broken}}, {name: away, context: {cluster: away}}],
+		clusters: [{name: sound, cluster: {server: %q}}, {name: broken, cluster: {server: %q}}, {name: away, cluster: {server: "http://127.0.0.1:1"}}]}`, sound.Config().Host, broken.Config().Host), 0o600))
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-mode=attach", "-kubeconfig="+kubeconfig, "-contexts=sound,broken=default/default,away", "-prom=default/default", "-settle=3s", "-out=out", "-cache=cache")
+	cmd.Dir = dir
+	printed, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "%s", printed)
+	assert.Equal(t, int(reports.ExitCheckFailed), exit.ExitCode(), "the worst of all: %s", printed)
+	assert.Contains(t, string(printed), "sound | [  1/11] prometheus-sidecar-injected")
+	assert.Empty(t, append(sound.Changes(), broken.Changes()...), "nothing but reads was sent")
+
+	out := filepath.Join(dir, "out", "latest")
+	content, err := os.ReadFile(filepath.Join(out, reports.FleetFile))
+	require.NoError(t, err)
+	var f reports.Fleet
+	require.NoError(t, json.Unmarshal(content, &f))
+	var codes []reports.ExitCode
+	for _, c := range f.Clusters {
+		codes = append(codes, c.ExitCode)
+	}
+	assert.Equal(t, []reports.ExitCode{reports.ExitConformant, reports.ExitCheckFailed, reports.ExitSetupFailed}, codes)
+	assert.True(t, slices.ContainsFunc(f.Checks, func(k reports.FleetCheck) bool { return k.ID == "targets-up" }))
+	for _, c := range f.Clusters[:2] {
+		report, err := reports.Read(filepath.Join(out, c.Dir))
+		require.NoError(t, err)
+		assert.NoError(t, report.Validate())
+		assert.FileExists(t, filepath.Join(out, c.Dir, reports.HTMLFile))
+	}
+	page, err := os.ReadFile(filepath.Join(out, reports.FleetHTMLFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), f.Clusters[1].Dir+"/report.html#targets-up")
+}
+
+// An interrupt reaches the run of each cluster once, whose report says so.
+func TestAFleetThatIsInterruptedHasTheReportsOfItsClusters(t *testing.T) {
+	c := simulated.New(t, whole(t))
+	looking := make(chan struct{}, 1)
+	c.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/pods") {
+			return false
+		}
+		select {
+		case looking <- struct{}{}:
+		default:
+		}
+		<-r.Context().Done()
+		return true
+	}
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, contexts: [{name: slow, context: {cluster: c}}], clusters: [{name: c, cluster: {server: %q}}]}`, c.Config().Host), 0o600))
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-mode=attach", "-kubeconfig="+kubeconfig, "-contexts=slow", "-prom=default/default", "-out=out", "-cache=cache")
+	var printed bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &printed, &printed
+	require.NoError(t, cmd.Start())
+	<-looking
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit, printed.String())
+	assert.Equal(t, int(reports.ExitInterrupted), exit.ExitCode(), printed.String())
+	content, err := os.ReadFile(filepath.Join(dir, "out", "latest", reports.FleetFile))
+	require.NoError(t, err)
+	var f reports.Fleet
+	require.NoError(t, json.Unmarshal(content, &f))
+	require.Len(t, f.Clusters, 1)
+	report, err := reports.Read(filepath.Join(dir, "out", "latest", f.Clusters[0].Dir))
+	require.NoError(t, err)
+	assert.True(t, report.Interrupted)
+	assert.NoError(t, report.Validate())
 }

@@ -152,6 +152,9 @@ func TestACertificateThatEndsDuringAnOutageFails(t *testing.T) {
 	r = controlPlaneOutageSurvived.Judge(o)
 	assert.Equal(t, reports.Fail, r.Verdict)
 	assert.Contains(t, r.Reason, "for 5s every new connection would have been refused")
+	causes := controlPlaneOutageSurvived.Verdict(o).Causes
+	require.NotEmpty(t, causes)
+	assert.Equal(t, "outage-outlasted-certificate", causes[0].Code)
 
 	// Seen late, but the one before was not seen after its end: nobody knows that it was
 	// there for longer.

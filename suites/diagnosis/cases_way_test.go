@@ -377,6 +377,13 @@ var applicationCases = []testCase{
 }
 
 var rotationCases = []testCase{
+	{name: "istiod away for longer than a certificate lives", on: "control-plane-outage-survived", code: "outage-outlasted-certificate", says: []string{
+		"istiod was away for 3m11s", "lives for 20s, of which 10s are left when it is to be renewed (SECRET_GRACE_PERIOD_RATIO 0.5)", "it was without a valid one for 2m55s",
+		"SECRET_TTL to 13m or more", "Deployment istio-system/istiod",
+	}, spoil: func(s subject) { s.outage(3*time.Minute, 0) }},
+	{name: "istiod back, and the renewal too late", on: "control-plane-outage-survived", code: "outage-outlasted-certificate", confidence: reports.Likely, says: []string{
+		"istiod was away for 11s", "the log of istio-proxy",
+	}, spoil: func(s subject) { s.outage(0, 3*time.Minute) }},
 	{name: "SECRET_TTL in days", on: "scraper-certificate-rotated", code: "secret-ttl-invalid", says: []string{`"3d"`, "24h"}, spoil: func(s subject) {
 		s.annotations()[annotationConfig] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-output-certs\n  SECRET_TTL: 3d\n"
 		s.env("SECRET_TTL", "3d")

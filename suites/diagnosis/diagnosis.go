@@ -55,7 +55,7 @@ func Rules() []Rule {
 	return slices.Concat(operatorRules, podRules, controlPlaneRules, injectionRules, volumeRules, fileRules,
 		[]Rule{rootReplaced}, certificateRules, monitorRules, serviceRules, discoveryRules, configurationRules, clientRules, versionRules,
 		targetRules, policyRules, authorizationRules, protocolRules, captureRules, applicationRules, answerRules, rotationRules,
-		doorRules, []Rule{unexplained})
+		outageRules, doorRules, []Rule{unexplained})
 }
 
 // Diagnose returns, for each check that did not pass, the causes that the

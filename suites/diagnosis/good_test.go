@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -103,6 +104,26 @@ func (s subject) pods(prefix string, change func(*corev1.Pod)) {
 func (s subject) prometheusPods(change func(*corev1.Pod)) { s.pods("prometheus-default-", change) }
 
 func (s subject) annotations() map[string]string { return s.Prometheus.Spec.PodMetadata.Annotations }
+
+// outage lets istiod come back, and the renewal of certificates after that, so much later.
+func (s subject) outage(undone, renewed time.Duration) {
+	i := slices.IndexFunc(s.Episodes, func(e observe.Episode) bool { return e.Disruption == controlPlaneOutage })
+	e := &s.Episodes[i]
+	e.To = e.To.Add(undone + renewed)
+	for j := range e.Marks {
+		if e.Marks[j].Step == outageUndone {
+			e.Marks[j].At = e.Marks[j].At.Add(undone)
+		}
+	}
+	seen := map[string]bool{}
+	for j := range e.Certs {
+		if c := &e.Certs[j]; seen[c.Pod] { // the second one
+			c.At = c.At.Add(undone + renewed)
+			c.Certificate.NotBefore, c.Certificate.NotAfter = c.Certificate.NotBefore.Add(undone+renewed), c.Certificate.NotAfter.Add(undone+renewed)
+		}
+		seen[e.Certs[j].Pod] = true
+	}
+}
 
 // proxy calls with the sidecars of the Prometheus pods.
 func (s subject) proxy(change func(*corev1.Container)) {

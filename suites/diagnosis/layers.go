@@ -26,6 +26,7 @@ const (
 	LayerCapture       Layer = "capture"       // traffic that passes Prometheus' own proxy
 	LayerApplication   Layer = "application"   // behind the target's proxy
 	LayerRotation      Layer = "rotation"      // how certificates are renewed
+	LayerOutage        Layer = "outage"        // what was taken away for too long
 	LayerDoors         Layer = "side doors"    // ports that serve metrics without mTLS
 	LayerError         Layer = "error"         // what the error text alone says
 )
@@ -52,6 +53,8 @@ func concerns(check string, l Layer) bool {
 		return check == "metrics-queryable" || check == "mutual-tls-on-the-wire"
 	case LayerRotation:
 		return strings.Contains(check, "rotat")
+	case LayerOutage:
+		return check == controlPlaneOutage+"-survived"
 	case LayerDoors:
 		return false // only what is asked for it
 	}

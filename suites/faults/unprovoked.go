@@ -10,6 +10,7 @@ var Unprovoked = map[string]string{
 	"certificate-not-yet-valid":        "it takes two clocks that differ by more than the two minutes that istiod dates back, and a cluster of ours has one",
 	"pool-not-made":                    "it is for images without a shell: here the files can be looked at, and what is wrong with them is the better cause",
 	"root-replaced":                    "it takes a control plane with another CA, which `make upgrade MISTAKE=other-root` makes: a fault has its namespace, not the mesh",
+	"outage-outlasted-certificate":     "it takes an outage that ends: a fault lasts while it is judged, and istiod-away-too-long then has control-plane-down as its cause",
 	"output-is-input":                  "Istio 1.31 does not read the directory that it writes to again before its agent starts anew, and then that the certificate has ended is seen first",
 }
 

@@ -31,6 +31,8 @@ type Guest struct {
 type attachConfig struct {
 	Kubeconfig string // file, empty for the user's own
 	Context    string // of the kubeconfig, empty for its current one
+	// Contexts are those of several clusters to be judged side by side, in place of Context.
+	Contexts []FleetCluster
 	// MeshKubeconfig and MeshContext are those of the mesh's own API, both empty if it is
 	// that of the cluster.
 	MeshKubeconfig, MeshContext string
@@ -54,6 +56,10 @@ const lookTimeout = 20 * time.Second
 func (c *attachConfig) define(flags *flag.FlagSet) {
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "attach, sandbox, clean: kubeconfig of the cluster (default as kubectl finds it)")
 	flags.StringVar(&c.Context, "context", "", "attach, sandbox, clean: context of the kubeconfig (default its current one)")
+	flags.Func("contexts", "attach: several contexts to judge side by side, as in a,b=namespace/prometheus: each with -prom or its own", func(s string) (err error) {
+		c.Contexts, err = parseContexts(s)
+		return err
+	})
 	flags.StringVar(&c.MeshKubeconfig, "mesh-kubeconfig", "", "attach: kubeconfig of the mesh's own API, if its control plane is elsewhere (default none)")
 	flags.StringVar(&c.MeshContext, "mesh-context", "", "attach: context of that kubeconfig (default its current one)")
 	flags.StringVar(&c.Namespace, "namespace", "", "attach: namespace of the Prometheus object (default any)")
@@ -81,8 +87,12 @@ func (c *attachConfig) settings() map[string]string {
 	for _, p := range c.Permit {
 		permit = append(permit, string(p))
 	}
+	var contexts []string
+	for _, f := range c.Contexts {
+		contexts = append(contexts, f.String())
+	}
 	return map[string]string{
-		"kubeconfig": c.Kubeconfig, "context": c.Context, "mesh-kubeconfig": c.MeshKubeconfig, "mesh-context": c.MeshContext, "namespace": c.Namespace, "prom": c.Prom,
+		"kubeconfig": c.Kubeconfig, "context": c.Context, "contexts": strings.Join(contexts, ","), "mesh-kubeconfig": c.MeshKubeconfig, "mesh-context": c.MeshContext, "namespace": c.Namespace, "prom": c.Prom,
 		"permit": strings.Join(permit, ","), "history": c.History.String(),
 		"for": c.For.String(), "until": c.Until,
 	}
@@ -160,7 +170,7 @@ func (r *Run) openGuest() error {
 }
 
 func (r *Run) preflight(ctx context.Context) ([]preflight.Result, error) {
-	return preflight.Run(ctx, preflight.Subject{Config: r.Guest.Config, Prometheus: r.Guest.Prometheus, Next: r.Next}, r.Skip)
+	return preflight.Run(ctx, preflight.Subject{Config: r.Guest.Config, Mesh: r.Guest.Mesh, Prometheus: r.Guest.Prometheus, Next: r.Next}, r.Skip)
 }
 
 func line(r preflight.Result) string { return fmt.Sprintf("%-4s %s: %s", r.State, r.Name, r.Text) }

@@ -290,7 +290,7 @@ func textOf(name string, value any) ([]string, error) {
 	case string, bool, float64, int64:
 		return []string{fmt.Sprint(v)}, nil
 	case []any:
-		if name == "profile" || name == "level" {
+		if name == "profile" || name == "level" || name == "contexts" {
 			var all []string
 			for _, each := range v {
 				all = append(all, fmt.Sprint(each))
@@ -330,7 +330,7 @@ func (c *Config) complete() error {
 	if c.Repeat < 1 {
 		return UsageError{fmt.Errorf("repeat is %d: it must be 1 or more", c.Repeat)}
 	}
-	if err := c.checkWatch(); err != nil {
+	if err := errors.Join(c.checkWatch(), c.checkFleet()); err != nil {
 		return err
 	}
 	if c.Mode == Explain && c.Observation == "" {

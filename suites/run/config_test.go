@@ -210,6 +210,15 @@ func TestAMirrorIsUsedUnlessAnotherSourceIsAskedFor(t *testing.T) {
 	assert.True(t, filepath.IsAbs(c.Lock))
 }
 
+func TestSettingsNameTheClustersOfAFleet(t *testing.T) {
+	c, _, err := load(t, "contexts: [a, b=team/own]\n", "-mode=attach")
+	require.NoError(t, err)
+	assert.Equal(t, "a,b=team/own", c.Settings()["contexts"])
+	c, _, err = load(t, "contexts: [a, b]\n", "-mode=attach", "-contexts=", "-context=a")
+	require.NoError(t, err)
+	assert.Empty(t, c.Contexts, "as the run of one of them is started")
+}
+
 func TestSettingsHaveEveryOption(t *testing.T) {
 	c, flags, err := load(t, "", "-mode=e2e", "-images=packages", "-prometheus=v3.12.0", "-istio=1.30", "-next=1.31", "-next-prometheus=v3.16", "-operator=v0.91", "-next-operator=v0.92", "-cluster=mtls-scrape-x", "-keep", "-out=/o", "-cache=/c", "-settle=1s", "-watch=2m", "-outage=7s", "-repeat=3",
 		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json",
@@ -223,7 +232,7 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
 		"revision": "1-31", "registry": "r.example/team", "pod-security": "restricted", "allow-disruption": "root-rotated,operator-restart",
 		"before": "a", "after": "b", "allow": "c.yaml", "dir": "d", "public-key": "e.pub", "format": "json",
-		"kubeconfig": "k", "context": "prod", "mesh-kubeconfig": "m", "mesh-context": "plane", "namespace": "monitoring", "prom": "k8s", "permit": "exec,portforward", "history": "6h0m0s", "for": "30m0s", "until": "done",
+		"kubeconfig": "k", "context": "prod", "contexts": "", "mesh-kubeconfig": "m", "mesh-context": "plane", "namespace": "monitoring", "prom": "k8s", "permit": "exec,portforward", "history": "6h0m0s", "for": "30m0s", "until": "done",
 		"mirror": "", "lock": "",
 	}, settings)
 	flags.VisitAll(func(f *flag.Flag) {

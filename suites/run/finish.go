@@ -27,6 +27,7 @@ func (r *Run) finish() error {
 	if r.Mode == Sandbox {
 		return r.finishSandbox(ctx)
 	}
+	r.verifyImages()
 	if r.unsound() {
 		r.takeEvidence(ctx)
 	}
@@ -46,6 +47,22 @@ func (r *Run) finish() error {
 		}
 		return "nothing is left", err
 	})
+}
+
+// verifyImages sees that nothing else ran in a cluster that the run made than what its
+// report says. What did is a set-up that failed, as far as the report is concerned: what
+// was judged is not what was asked for. It is left to those who reach the end: of others
+// the report says already what they lack.
+func (r *Run) verifyImages() {
+	made := r.Mode == E2E || r.Mode == Up
+	if !made || r.Report.Error != nil || r.ctx.Err() != nil || r.Stack == nil || r.Stack.Client == nil || len(r.Stack.References) == 0 {
+		return
+	}
+	_ = r.phase("images in use", func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		return r.Stack.VerifyImages(ctx)
+	}) // the report has its error
 }
 
 // removal is the phase that removes what the run made. Every line of its error is

@@ -7,9 +7,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -108,6 +113,47 @@ func TestAClusterThatStaysIsALeftoverOfTheRun(t *testing.T) {
 	assert.Contains(t, shown.String(), "device or resource busy")
 	assert.Equal(t, int(reports.ExitLeftovers), r.conclude())
 	assert.Contains(t, r.Report.Leftovers[0], cluster.Prefix+"stuck")
+}
+
+// That something else ran than what the report names is a set-up that failed, and is in
+// the evidence.
+func TestAnImageThatIsNotTheRunsOwnFailsTheRun(t *testing.T) {
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p"},
+		Status:     corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c", ImageID: "sha256:1"}}},
+	}
+	for image, want := range map[string]reports.ExitCode{"quay.io/x:1": reports.ExitConformant, "docker.io/y:1": reports.ExitSetupFailed} {
+		t.Run(image, func(t *testing.T) {
+			pod.Spec.Containers = []corev1.Container{{Name: "c", Image: image}}
+			r, shown, left := onCluster(t, cluster.Prefix+"a")
+			client, err := klient.New(simulated.New(t, observe.Observation{Pods: []corev1.Pod{pod}}).Config())
+			require.NoError(t, err)
+			r.Mode, r.Stack.Client, r.Stack.Images, r.Stack.References = E2E, client, "packages", []string{"quay.io/x:1"}
+			r.Add(check("a", reports.Pass, reports.Core))
+			require.NoError(t, r.finish())
+			assert.Empty(t, left(), "the cluster goes all the same")
+			assert.Equal(t, int(want), r.conclude())
+			if want == reports.ExitConformant {
+				assert.Equal(t, []string{"images in use", "clean-up"}, phaseNames(r))
+				assert.Contains(t, shown.String(), "1 images in 1 containers, all of the catalogue")
+				return
+			}
+			assert.Equal(t, []string{"images in use", "evidence", "clean-up"}, phaseNames(r))
+			require.NotNil(t, r.Report.Error)
+			assert.Equal(t, "images in use", r.Report.Error.Phase)
+			assert.Contains(t, r.Report.Error.Message, "docker.io/y:1 is not of the catalogue (default/p, container c)")
+			assert.NoError(t, r.Report.Validate())
+		})
+	}
+}
+
+// Of a cluster that an earlier run made, only that one knows what it may run.
+func TestTheImagesOfAKeptClusterAreNotLookedAt(t *testing.T) {
+	r, _, _ := onCluster(t, cluster.Prefix+"a")
+	r.Mode = Check
+	r.Stack.References = []string{"quay.io/x:1"}
+	require.NoError(t, r.finish())
+	assert.NotContains(t, phaseNames(r), "images in use")
 }
 
 func filesOf(t *testing.T, cache, name string) string {

@@ -130,6 +130,9 @@ func Main(m *testing.M, s Suite) int {
 		r.Terminal.Summary(*r.Report, r.Observation)
 		return int(r.Report.ExitCode)
 	}
+	if len(r.Contexts) > 0 {
+		return r.fleet()
+	}
 	if r.Mode.reads() {
 		if err := r.guest(); err != nil {
 			return usage(err)

@@ -7,11 +7,13 @@
 //	images build                 build the node image from packages
 //	images mirror [HOST:PORT]    serve what `build` makes as a registry, until interrupted
 //	images lock FILE             write the digests that the registries have now
-//	images save FILE             write every image and chart that a run pulls into one archive
-//	images load FILE             put such an archive into the registry MIRROR
+//	images save FILE             write every image and chart that a run needs into one archive
+//	images load FILE             put such an archive into the registry MIRROR or REGISTRY
 //
 // CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
-// ask in place of all others, and LOCK the digests that save takes.
+// ask in place of all others, LOCK the digests that save takes, and ISTIO and PROMETHEUS
+// other versions for it than a run's own, as their options do. REGISTRY is a prefix, as in
+// host:port/path, below which a sandbox's nodes find every image.
 package main
 
 import (
@@ -25,10 +27,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/engine"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
@@ -202,8 +208,14 @@ func lock(ctx context.Context, args []string, stdout io.Writer) error {
 	return err
 }
 
+// save takes what a run with the same options pulls, by digest, and what it makes itself,
+// which is published nowhere and is built here.
 func save(ctx context.Context, args []string, stdout io.Writer) error {
 	m, err := mirrorFromEnvironment()
+	if err != nil {
+		return err
+	}
+	istio, instead, err := versionsFromEnvironment()
 	if err != nil {
 		return err
 	}
@@ -212,35 +224,99 @@ func save(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	lock := cmp.Or(os.Getenv("LOCK"), image.LockFile(root))
-	pinned, err := image.RegistryReferences(ctx, lock, m.Transport())
+	pinned, err := image.RegistryReferences(ctx, lock, m.Transport(), instead...)
 	if err != nil {
 		return err
 	}
-	references := mesh.ChartReferences(image.IstioVersion)
-	for _, i := range image.Pulled() {
+	references := mesh.ChartReferences(istio)
+	for _, i := range image.Pulled(instead...) {
 		references = append(references, pinned[i.Name])
 	}
-	if err := image.Save(ctx, args[0], references, m.Transport()); err != nil {
+	work, err := os.MkdirTemp("", "images-")
+	if err != nil {
+		return fmt.Errorf("saving images: %w", err)
+	}
+	defer os.RemoveAll(work)
+	made, err := ownImages(ctx, root, work)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s has %d images and charts; put them into a registry with MIRROR=host:port images load %s\n", args[0], len(references), args[0])
+	if err := image.Save(ctx, args[0], references, made, m.Transport()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has %d images and charts; put them into a registry with MIRROR=host:port images load %s\n", args[0], len(references)+len(made), args[0])
 	return err
 }
 
+// ownImages builds what is published nowhere. That takes the Go tool and no engine.
+func ownImages(ctx context.Context, root, work string) (map[name.Reference]v1.Image, error) {
+	cache, err := image.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	builder, err := image.NewBuilder(root, cache, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return builder.OwnImages(ctx, work)
+}
+
+// versionsFromEnvironment are the version of Istio, for its charts, and the images of the
+// versions that the environment asks for.
+func versionsFromEnvironment() (istio string, instead []image.Image, err error) {
+	for _, p := range []image.Product{image.Istio, image.Prometheus} {
+		version := p.Default()
+		if asked := os.Getenv(strings.ToUpper(p.Name)); asked != "" {
+			if version, err = p.Parse(asked); err != nil {
+				return "", nil, err
+			}
+		}
+		images, err := p.Images(version)
+		if err != nil {
+			return "", nil, err
+		}
+		instead = append(instead, images...)
+		if p.Name == image.Istio.Name {
+			istio = version
+		}
+	}
+	return istio, instead, nil
+}
+
+// load puts an archive where a run finds it for which that is the mirror, or a sandbox for
+// which it is the registry.
 func load(ctx context.Context, args []string, stdout io.Writer) error {
-	m, err := mirrorFromEnvironment()
+	to, below, option, err := placeFromEnvironment()
 	if err != nil {
 		return err
 	}
-	if m.Host == "" {
-		return errors.New("load needs the registry to put the images into: MIRROR=host:port")
-	}
-	n, err := image.Load(ctx, args[0], m)
+	n, err := image.Load(ctx, args[0], to, below)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%s has %d images and charts more; use it with MIRROR=%s\n", m.Host, n, m)
+	_, err = fmt.Fprintf(stdout, "%s has %d images and charts more; use it with %s\n", path.Join(to.Host, below), n, option)
 	return err
+}
+
+// placeFromEnvironment is the registry to put images into, the path below it, and the
+// option by which a run finds them there.
+func placeFromEnvironment() (to image.Mirror, below, option string, err error) {
+	registry, mirror := os.Getenv("REGISTRY"), os.Getenv("MIRROR")
+	switch {
+	case registry != "" && mirror != "":
+		return to, "", "", errors.New("load needs one place: MIRROR=host:port for a run, or REGISTRY=host:port/path for a sandbox, not both")
+	case registry != "":
+		if registry, err = image.ParsePrefix(registry); err != nil {
+			return to, "", "", err
+		}
+		host, rest, _ := strings.Cut(registry, "/")
+		to, err = image.ParseMirror(host)
+		return to, rest, "make sandbox REGISTRY=" + registry, err
+	case mirror != "":
+		to, err = image.ParseMirror(mirror)
+		return to, "", "MIRROR=" + to.String(), err
+	}
+	return to, "", "", errors.New("load needs the registry to put the images into: MIRROR=host:port, or REGISTRY=host:port/path for a sandbox")
 }
 
 // mirrorFromEnvironment is the registry that MIRROR names, if it does.

@@ -52,11 +52,60 @@ func TestAMirrorThatIsNoneIsNotAsked(t *testing.T) {
 	assert.Contains(t, stderr.String(), "is not the address of a registry")
 }
 
-func TestALoadWithoutARegistryAsksForOne(t *testing.T) {
-	t.Setenv("MIRROR", "")
-	var stdout, stderr bytes.Buffer
-	assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"load", "images.tar"}, &stdout, &stderr))
-	assert.Equal(t, "load needs the registry to put the images into: MIRROR=host:port\n", stderr.String())
+func TestALoadKnowsWhereTo(t *testing.T) {
+	for name, c := range map[string]struct{ mirror, registry, host, below, option, says string }{
+		"nowhere":            {says: "load needs the registry to put the images into"},
+		"a mirror":           {mirror: "127.0.0.1:5000", host: "127.0.0.1:5000", option: "MIRROR=http://127.0.0.1:5000"},
+		"a registry":         {registry: "r.example", host: "r.example", option: "make sandbox REGISTRY=r.example"},
+		"a registry's path":  {registry: "127.0.0.1:5000/team/a/", host: "127.0.0.1:5000", below: "team/a", option: "make sandbox REGISTRY=127.0.0.1:5000/team/a"},
+		"both":               {mirror: "127.0.0.1:5000", registry: "r.example", says: "not both"},
+		"no place for them":  {registry: "https://r.example", says: "is no place for images"},
+		"a mirror's no host": {mirror: "a/b", says: "is not the address of a registry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("MIRROR", c.mirror)
+			t.Setenv("REGISTRY", c.registry)
+			to, below, option, err := placeFromEnvironment()
+			if c.says != "" {
+				require.ErrorContains(t, err, c.says)
+				var stdout, stderr bytes.Buffer
+				assert.Equal(t, reports.ExitSetupFailed, run(t.Context(), []string{"load", "images.tar"}, &stdout, &stderr))
+				assert.Equal(t, err.Error()+"\n", stderr.String())
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, []string{c.host, c.below, c.option}, []string{to.Host, below, option})
+		})
+	}
+}
+
+func TestASaveIsOfTheVersionsThatAreAskedFor(t *testing.T) {
+	references := func() (istio string, all []string) {
+		istio, instead, err := versionsFromEnvironment()
+		require.NoError(t, err)
+		for _, i := range image.Pulled(instead...) {
+			all = append(all, i.Reference)
+		}
+		return istio, all
+	}
+	t.Setenv("ISTIO", "")
+	t.Setenv("PROMETHEUS", "")
+	istio, all := references()
+	assert.Equal(t, image.IstioVersion, istio)
+	assert.Contains(t, all, image.Find("pilot").Reference)
+
+	t.Setenv("ISTIO", "1.30")
+	t.Setenv("PROMETHEUS", "v3.12")
+	istio, all = references()
+	assert.Equal(t, "1.30.4", istio)
+	for _, want := range []string{"registry.istio.io/release/pilot:1.30.4", "registry.istio.io/release/proxyv2:1.30.4", "quay.io/prometheus/prometheus:v3.12.0"} {
+		assert.Contains(t, all, want)
+	}
+	assert.NotContains(t, all, image.Find("pilot").Reference)
+
+	t.Setenv("ISTIO", "1.1")
+	_, _, err := versionsFromEnvironment()
+	assert.ErrorContains(t, err, "there is no image of Istio 1.1")
 }
 
 func TestWrongUsageIsToldInOneLine(t *testing.T) {
