@@ -9,8 +9,10 @@
 //	images lock FILE             write the digests that the registries have now
 //	images save FILE             write every image and chart that a run pulls into one archive
 //	images load FILE             put such an archive into the registry MIRROR
+//	images suite FILE [NAME]     write an archive of the suite's own image, without a container engine
+//	images push FILE             put the image of such an archive into the registry of its name
 //
-// CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
+// VERSION and COMMIT are those that the suite's own image says it is of. CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
 // ask in place of all others, and LOCK the digests that save takes.
 package main
 
@@ -43,7 +45,7 @@ func main() {
 	os.Exit(int(code))
 }
 
-const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE|save FILE|load FILE"
+const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE|save FILE|load FILE|suite FILE [NAME]|push FILE"
 
 // verb is one command and how many arguments it takes.
 type verb struct {
@@ -60,6 +62,8 @@ var verbs = map[string]verb{
 	"lock":     {1, 1, lock},
 	"save":     {1, 1, save},
 	"load":     {1, 1, load},
+	"suite":    {1, 2, suite},
+	"push":     {1, 1, push},
 }
 
 // run carries out one command and returns the exit code, of the same meaning as
@@ -240,6 +244,32 @@ func load(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%s has %d images and charts more; use it with MIRROR=%s\n", m.Host, n, m)
+	return err
+}
+
+// suite needs no container engine, and so none of what [newBuilder] looks for.
+func suite(ctx context.Context, args []string, stdout io.Writer) error {
+	root, err := image.Root()
+	if err != nil {
+		return err
+	}
+	s := image.SuiteImage{Reference: image.SuiteReference, Version: os.Getenv("VERSION"), Commit: os.Getenv("COMMIT")}
+	if len(args) > 1 {
+		s.Reference = args[1]
+	}
+	if err := s.Write(ctx, root, args[0]); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has the image %s; load it onto the nodes, or put it into a registry with images push %s\n", args[0], s.Reference, args[0])
+	return err
+}
+
+func push(ctx context.Context, args []string, stdout io.Writer) error {
+	reference, err := image.Push(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s is in its registry; use it with make certify IN_CLUSTER=1 IMAGE=%s\n", reference, reference)
 	return err
 }
 
