@@ -142,9 +142,9 @@ func TestAJobIsMadeFollowedAndRemoved(t *testing.T) {
 		"PATCH /apis/batch/v1/namespaces/" + id + "/jobs/mtls-scrape-certify",
 	}, c.Changed())
 	lease := c.Object("/apis/coordination.k8s.io/v1/namespaces/" + id + "/leases/mtls-scrape-run")
-	seconds, _, err := unstructured.NestedFloat64(lease, "spec", "leaseDurationSeconds")
+	seconds, _, err := unstructured.NestedInt64(lease, "spec", "leaseDurationSeconds")
 	require.NoError(t, err)
-	assert.InDelta(t, (11 * time.Minute).Seconds(), seconds, 0, "nobody clears up what runs")
+	assert.EqualValues(t, (11 * time.Minute).Seconds(), seconds, "nobody clears up what runs")
 
 	outcome, err := j.Follow(t.Context())
 	require.NoError(t, err)

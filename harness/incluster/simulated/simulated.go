@@ -17,9 +17,13 @@ import (
 	"sync"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -43,8 +47,8 @@ type Cluster struct {
 	Stuck []string
 	// Revisions are those of the control planes.
 	Revisions []string
-	// Lists are answers to a GET of a path that is none of the Job's.
-	Lists map[string]any
+	// Prometheuses are the names of those objects.
+	Prometheuses []types.NamespacedName
 
 	mu      sync.Mutex
 	objects map[string]map[string]any
@@ -57,7 +61,7 @@ func (c *Cluster) Start(t testing.TB) *rest.Config {
 	c.objects = map[string]map[string]any{}
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
-	return &rest.Config{Host: server.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
+	return &rest.Config{Host: server.URL, QPS: -1}
 }
 
 // Objects are the paths of what is there, sorted.
@@ -90,6 +94,7 @@ var kinds = map[string][]metav1.APIResource{
 	"/api/v1":                            {{Name: "namespaces", Kind: "Namespace"}, {Name: "serviceaccounts", Kind: "ServiceAccount", Namespaced: true}},
 	"/apis/rbac.authorization.k8s.io/v1": {{Name: "clusterroles", Kind: "ClusterRole"}, {Name: "clusterrolebindings", Kind: "ClusterRoleBinding"}},
 	"/apis/batch/v1":                     {{Name: "jobs", Kind: "Job", Namespaced: true}},
+	"/apis/monitoring.coreos.com/v1":     {{Name: "prometheuses", Kind: "Prometheus", Namespaced: true}},
 }
 
 // ServeHTTP answers as an API server does.
@@ -127,9 +132,8 @@ func (c *Cluster) change(w http.ResponseWriter, r *http.Request) {
 		answer(w, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Success"})
 		return
 	}
-	var o map[string]any
-	body, _ := io.ReadAll(r.Body)
-	if err := json.Unmarshal(body, &o); err != nil {
+	o, err := decode(r)
+	if err != nil {
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
@@ -140,6 +144,19 @@ func (c *Cluster) change(w http.ResponseWriter, r *http.Request) {
 	}
 	c.objects[path] = o
 	answer(w, o)
+}
+
+// decode reads an object in JSON, as it is applied, or as typed clients send it.
+func decode(r *http.Request) (o map[string]any, err error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(body, &o) == nil {
+		return o, err
+	}
+	typed, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
 }
 
 func (c *Cluster) read(w http.ResponseWriter, path string) {
@@ -173,12 +190,12 @@ func (c *Cluster) read(w http.ResponseWriter, path string) {
 		answer(w, list)
 	case strings.HasSuffix(path, "/events"):
 		answer(w, c.events())
+	case strings.HasSuffix(path, "/prometheuses"):
+		answer(w, c.prometheuses())
 	case strings.HasSuffix(path, "/deployments"):
 		answer(w, c.controlPlanes())
 	case c.objects[path] != nil:
 		answer(w, c.objects[path])
-	case c.Lists[path] != nil:
-		answer(w, c.Lists[path])
 	default:
 		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, path)
 	}
@@ -209,6 +226,13 @@ func (c *Cluster) controlPlanes() metav1.PartialObjectMetadataList {
 	var list metav1.PartialObjectMetadataList
 	for _, r := range c.Revisions {
 		list.Items = append(list.Items, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "istiod", Labels: map[string]string{"app": "istiod", "istio.io/rev": r}}})
+	}
+	return list
+}
+
+func (c *Cluster) prometheuses() (list monitoringv1.PrometheusList) {
+	for _, n := range c.Prometheuses {
+		list.Items = append(list.Items, monitoringv1.Prometheus{ObjectMeta: metav1.ObjectMeta{Namespace: n.Namespace, Name: n.Name}})
 	}
 	return list
 }
