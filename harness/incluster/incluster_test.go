@@ -190,6 +190,7 @@ func TestALogThatBreaksOffIsReadAgain(t *testing.T) {
 
 func TestWhyNoReportArrived(t *testing.T) {
 	whole := printed(t)
+	_, rotated, _ := strings.Cut(whole, "sha256")
 	deadline := &batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "DeadlineExceeded", Message: "Job was active longer than specified deadline"}
 	evicted := simulated.Killed(137, "Error")
 	evicted.Reason, evicted.Message = "Evicted", "The node was low on resource: memory."
@@ -214,7 +215,7 @@ func TestWhyNoReportArrived(t *testing.T) {
 			[]string{"the log is cut off", "ended with exit code 0"},
 		},
 		"its log was rotated": {
-			&simulated.Cluster{Pods: []*corev1.PodStatus{simulated.Running(), simulated.Ended(0)}, Logs: []string{whole[strings.Index(whole, "sha256"):]}},
+			&simulated.Cluster{Pods: []*corev1.PodStatus{simulated.Running(), simulated.Ended(0)}, Logs: []string{rotated}},
 			[]string{"the log has no report"},
 		},
 		"it was evicted": {

@@ -72,7 +72,8 @@ func TestWhatDoesNotFitIsSentWithoutWhatCanBeSpared(t *testing.T) {
 	spare := func(name string) bool { return strings.HasPrefix(name, "observations/") }
 	var b bytes.Buffer
 	require.NoError(t, send(&b, runID, dir, 10<<10, spare, func(note string) { b.WriteString(note + "\n") }))
-	assert.Contains(t, b.String()[:strings.Index(b.String(), "-----BEGIN")], "packs to more than 10240 bytes, which is what a log holds", "it is told first")
+	first, _, _ := strings.Cut(b.String(), "-----BEGIN")
+	assert.Contains(t, first, "packs to more than 10240 bytes, which is what a log holds", "it is told first")
 	r := &Receiver{RunID: runID}
 	received(r, strings.Split(b.String(), "\n"))
 	archive, err := r.Archive()

@@ -79,27 +79,33 @@ func All(string) bool { return false }
 func PackFile(w io.Writer, name string, content []byte) error {
 	z := gzip.NewWriter(w)
 	t := tar.NewWriter(z)
-	if err := errors.Join(put(t, name, content), t.Close(), z.Close()); err != nil {
+	err := put(t, name, bytes.NewReader(content), int64(len(content)))
+	if err = errors.Join(err, t.Close(), z.Close()); err != nil {
 		return fmt.Errorf("packing %s: %w", name, err)
 	}
 	return nil
 }
 
-// add writes a file to an archive. It is read first, so that its length is the one that
-// the header says also if somebody appends to it.
+// add writes a file to an archive. An observation of a large cluster is not held in
+// memory for it.
 func add(t *tar.Writer, file, name string) error {
-	content, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
-	return put(t, name, content)
-}
-
-func put(t *tar.Writer, name string, content []byte) error {
-	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
 		return err
 	}
-	_, err := t.Write(content)
+	return put(t, name, f, info.Size())
+}
+
+func put(t *tar.Writer, name string, content io.Reader, size int64) error {
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size}); err != nil {
+		return err
+	}
+	_, err := io.CopyN(t, content, size)
 	return err
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 // deliver gives the report to those who cannot read it here: to who reads the log of this
-// pod, and to Sonobuoy. What holds a secret stays here.
-func (r *Run) deliver(dir string, leak error) error {
-	if leak != nil {
-		return nil // it is told already, and that no report comes follows from it
+// pod, and to Sonobuoy. What holds a secret stays here, which is told already.
+func (r *Run) deliver(dir string, leaks bool) error {
+	if leaks {
+		return nil
 	}
 	var err error
 	if r.Deliver == deliverLog {

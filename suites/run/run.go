@@ -317,7 +317,7 @@ func (r *Run) conclude() int {
 	}
 	if len(written) > 0 { // what the report itself quotes was not searched yet
 		quoted := reports.NoSecrets(dir, written...)
-		err = errors.Join(err, quoted, r.deliver(dir, errors.Join(leak, quoted)))
+		err = errors.Join(err, quoted, r.deliver(dir, leak != nil || quoted != nil))
 	}
 	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
 	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName)) // its last line is the run's
