@@ -117,6 +117,8 @@ func TestTheJobJudgesOnceAndLeavesNothing(t *testing.T) {
 	assert.Positive(t, *job.Spec.TTLSecondsAfterFinished)
 	pod := job.Spec.Template
 	assert.Equal(t, corev1.RestartPolicyNever, pod.Spec.RestartPolicy)
+	assert.Equal(t, map[string]string{"kubernetes.io/os": "linux"}, pod.Spec.NodeSelector)
+	assert.Equal(t, pod.Spec.NodeSelector, pluginIn(t).PodSpec.NodeSelector)
 	assert.Equal(t, "false", pod.Labels["sidecar.istio.io/inject"])
 	assert.Contains(t, pod.Spec.Containers[0].Args, "-deliver=log")
 	assert.Empty(t, pod.Spec.Containers[0].Ports, "a PodMonitor of everything must not find it")
