@@ -145,7 +145,7 @@ func TestAnArchiveIsWithinBounds(t *testing.T) {
 		archive []byte
 		says    string
 	}{
-		"too long":       {gzipped(t, header.String()), "it has more than 251658240 bytes"},
+		"too long":       {gzipped(t, header.String()), "it has more than 536870912 bytes"},
 		"too many":       {archiveOf(t, many...), "it has more than 4096 files"},
 		"no gzip":        {[]byte("report"), "it is no gzip"},
 		"no tar":         {gzipped(t, "report"), "it is no tar"},
