@@ -53,6 +53,8 @@ NAMESPACE ?=
 PROM    ?=
 PERMIT  ?=
 HISTORY ?=
+IN_CLUSTER ?=
+IMAGE   ?=
 REVISION ?=
 REGISTRY ?=
 POD_SECURITY ?=
@@ -86,6 +88,7 @@ GUEST := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(CONTEXTS),-contexts='$(CO
 # KUBECONFIG counts for `make clean` only if it is given to make: one that is exported, as
 # that of `make up` is, must not turn what it cleans.
 THERE := $(if $(CONTEXT),-context='$(CONTEXT)') $(if $(findstring command,$(origin KUBECONFIG)),-kubeconfig='$(KUBECONFIG)')
+INSIDE := $(if $(IN_CLUSTER),-in-cluster) $(if $(IMAGE),-image='$(IMAGE)')
 SANDBOX := $(if $(REVISION),-revision='$(REVISION)') $(if $(REGISTRY),-registry='$(REGISTRY)') \
 	$(if $(POD_SECURITY),-pod-security=$(POD_SECURITY)) $(if $(ALLOW_DISRUPTION),-allow-disruption=$(ALLOW_DISRUPTION))
 
@@ -118,8 +121,8 @@ clean: build ## Remove every cluster that any run left, and its files; with CONT
 ##@ A cluster that is not ours
 
 .PHONY: certify
-certify: build ## Judge a cluster, or several side by side, by reading alone (CONTEXT= or CONTEXTS=, PROM=)
-	@exec $(BINARY) -mode=attach $(GUEST) $(OPTIONS)
+certify: build ## Judge a cluster, or several side by side, by reading alone (CONTEXT= or CONTEXTS=, PROM=), or by a Job in it (IN_CLUSTER=1 IMAGE=)
+	@exec $(BINARY) -mode=attach $(GUEST) $(INSIDE) $(OPTIONS)
 
 .PHONY: doctor
 doctor: build ## Say what would make that worth little, and judge nothing (CONTEXT= PROM=)
@@ -170,6 +173,11 @@ images-list: ## Print the image catalogue
 .PHONY: images
 images: ## Build the node image from packages, ahead of a run
 	@CACHE=$(CACHE) go run ./harness/image/cmd/images build
+
+.PHONY: suite-image
+suite-image: ## Build the suite's own image, dist/suite-image.tar, without a container engine (IMAGE= names it)
+	@mkdir -p dist
+	@VERSION='$(VERSION)' COMMIT='$(COMMIT)' go run ./harness/image/cmd/images suite dist/suite-image.tar $(if $(IMAGE),'$(IMAGE)')
 
 ##@ Development
 
@@ -253,6 +261,8 @@ help: ## Show this help
 		PROM    'certify and watch: the Prometheus object, name or namespace/name (the only one)' \
 		PERMIT  'certify and watch: what is permitted beyond reading: exec,portforward' \
 		HISTORY 'certify: how far to look back in what Prometheus has stored (25h)' \
+		IN_CLUSTER 'certify: have a Job in the cluster judge it, and bring its report here' \
+		IMAGE   'certify: the image of the suite for that Job, as nodes pull it; suite-image: its name' \
 		REVISION 'sandbox: revision or tag of the mesh that injects sidecars (the only one)' \
 		REGISTRY 'sandbox: where nodes pull every image from: host:port/path (as upstream has them)' \
 		POD_SECURITY 'sandbox: restricted, to enforce that level on the namespace' \

@@ -37,6 +37,16 @@ const (
 	Unmeshed = "unmeshed"
 )
 
+// The files of a folder that are not applied with it.
+const (
+	CertifyRole    = "certify/rbac.yaml" // beside a role for another purpose
+	CertifyJob     = "certify/job.yaml"
+	SonobuoyPlugin = "certify/sonobuoy-plugin.yaml" // no object, but what Sonobuoy makes one of
+)
+
+// apart are those that [Read] leaves out.
+var apart = map[string]bool{CertifyJob: true, SonobuoyPlugin: true}
+
 // Read returns the objects of a folder, file by file in the order of their names.
 // The files are part of this program, so an unreadable one is a defect of it.
 func Read(folder string) ([]*unstructured.Unstructured, error) {
@@ -46,15 +56,28 @@ func Read(folder string) ([]*unstructured.Unstructured, error) {
 	}
 	var objects []*unstructured.Unstructured
 	for _, e := range entries {
-		content, err := files.ReadFile(path.Join(folder, e.Name()))
+		file := path.Join(folder, e.Name())
+		if apart[file] {
+			continue
+		}
+		parsed, err := ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		parsed, err := Parse(content)
-		if err != nil {
-			return nil, fmt.Errorf("manifests/%s/%s: %w", folder, e.Name(), err)
-		}
 		objects = append(objects, parsed...)
+	}
+	return objects, nil
+}
+
+// ReadFile returns the objects of one file.
+func ReadFile(file string) ([]*unstructured.Unstructured, error) {
+	content, err := files.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the embedded manifests: %w", err)
+	}
+	objects, err := Parse(content)
+	if err != nil {
+		return nil, fmt.Errorf("manifests/%s: %w", file, err)
 	}
 	return objects, nil
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // Existing returns how to reach a cluster that is not ours: by a context of a
@@ -32,11 +34,28 @@ func ExistingWithin(kubeconfig, context string, namespaces ...string) (*rest.Con
 	return Within(config, namespaces...), nil
 }
 
+// ExistingOwning is Existing for a run that makes things in one namespace, and a few
+// objects that are in none: see [Owning].
+func ExistingOwning(kubeconfig, context, namespace string, objects ...string) (*rest.Config, error) {
+	config, err := reach(kubeconfig, context)
+	if err != nil {
+		return nil, err
+	}
+	return Owning(config, namespace, objects...), nil
+}
+
 // ExistingToClean is Existing for who removes what runs left there: it can change
 // whatever its user can.
 func ExistingToClean(kubeconfig, context string) (*rest.Config, error) {
 	return reach(kubeconfig, context)
 }
+
+// servicesHost is what a kubelet sets in every container: the address of the API server.
+const servicesHost = "KUBERNETES_SERVICE_HOST"
+
+// ofPod is how a pod reaches its own cluster: by the files of its service account, which
+// are read anew as they are renewed. A test puts another in its place.
+var ofPod = rest.InClusterConfig
 
 // reach reads a kubeconfig, or the credentials that a pod has.
 func reach(kubeconfig, context string) (*rest.Config, error) {
@@ -50,12 +69,22 @@ func reach(kubeconfig, context string) (*rest.Config, error) {
 	if _, ok := raw.Contexts[context]; context != "" && !ok {
 		return nil, fmt.Errorf("the kubeconfig has no context %q: it has %s", context, names(raw.Contexts))
 	}
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
+	var config *rest.Config
+	switch {
+	case !clientcmdapi.IsConfigEmpty(&raw):
+		config, err = loader.ClientConfig()
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, fmt.Errorf("the kubeconfig has no current context: name one with CONTEXT=: it has %s", names(raw.Contexts))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		}
+	case os.Getenv(servicesHost) == "":
 		return nil, errors.New("there is no kubeconfig, and this is no pod of a cluster: give KUBECONFIG=file or CONTEXT=name")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	default:
+		if config, err = ofPod(); err != nil {
+			return nil, fmt.Errorf("there is no kubeconfig, and this pod has no service account to go by: %w (leave automountServiceAccountToken out, or give KUBECONFIG=file)", err)
+		}
 	}
 	config.QPS, config.Burst = guestQPS, 2*guestQPS
 	config.UserAgent = userAgent

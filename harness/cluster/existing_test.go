@@ -3,10 +3,12 @@ package cluster
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
 )
 
 const twoContexts = `apiVersion: v1
@@ -56,6 +58,7 @@ func TestAClusterThatCannotBeFoundIsOneSentence(t *testing.T) {
 	for name, c := range map[string]struct{ content, context, says string }{
 		"a context that is absent":  {twoContexts, "prod", `the kubeconfig has no context "prod": it has production, staging`},
 		"a kubeconfig without any":  {"apiVersion: v1\nkind: Config\n", "prod", `the kubeconfig has no context "prod": it has none`},
+		"no current context":        {strings.Replace(twoContexts, "current-context: staging", "", 1), "", "the kubeconfig has no current context: name one with CONTEXT=: it has production, staging"},
 		"a kubeconfig that is none": {"{", "", "reading the kubeconfig: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,4 +71,42 @@ func TestAClusterThatCannotBeFoundIsOneSentence(t *testing.T) {
 	kubeconfigOf(t, "")
 	_, err = Existing("", "")
 	assert.ErrorContains(t, err, "give KUBECONFIG=file or CONTEXT=name")
+}
+
+// asPod is a pod whose service account leads to a host, or that has none.
+func asPod(t *testing.T, config *rest.Config, err error) {
+	t.Helper()
+	kubeconfigOf(t, "")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+	was := ofPod
+	ofPod = func() (*rest.Config, error) { return config, err }
+	t.Cleanup(func() { ofPod = was })
+}
+
+func TestAPodReachesItsOwnClusterAndOnlyReads(t *testing.T) {
+	asPod(t, &rest.Config{Host: "https://10.96.0.1:443"}, nil)
+	config, err := Existing("", "")
+	require.NoError(t, err)
+	assert.Equal(t, "https://10.96.0.1:443", config.Host)
+	assert.Equal(t, userAgent, config.UserAgent)
+	assert.NotNil(t, config.WrapTransport, "it only reads")
+}
+
+func TestWhatIsNamedWinsOverThePodsOwnCluster(t *testing.T) {
+	asPod(t, &rest.Config{Host: "https://10.96.0.1:443"}, nil)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(twoContexts), 0o600))
+	config, err := Existing(file, "")
+	require.NoError(t, err)
+	assert.Equal(t, "https://a.example:6443", config.Host)
+	_, err = Existing("", "staging")
+	assert.ErrorContains(t, err, `the kubeconfig has no context "staging": it has none`)
+}
+
+func TestAPodWithoutAnAccountIsToldSo(t *testing.T) {
+	asPod(t, nil, os.ErrNotExist)
+	_, err := Existing("", "")
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, "automountServiceAccountToken")
 }

@@ -14,14 +14,28 @@ import (
 // place: a mistake elsewhere ends in an error and not in somebody's cluster.
 func Within(config *rest.Config, namespaces ...string) *rest.Config {
 	config = rest.CopyConfig(config)
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return writer{next, namespaces} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return writer{next, namespaces, nil} })
 	return config
+}
+
+// Owning is [Within] one namespace for a run that also has objects of its own which are
+// in none. Objects are their paths in the API, as [OwnedPath] gives them.
+func Owning(config *rest.Config, namespace string, objects ...string) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return writer{next, []string{namespace}, objects} })
+	return config
+}
+
+// OwnedPath is the path of an object of no namespace.
+func OwnedPath(group, version, resource, name string) string {
+	return "/apis/" + group + "/" + version + "/" + resource + "/" + name
 }
 
 // writer lets reads pass, and changes of some namespaces.
 type writer struct {
 	next       http.RoundTripper
 	namespaces []string
+	objects    []string // paths of objects that are in none
 }
 
 // RoundTrip sends a request that reads or stays within the namespaces, and refuses
@@ -52,12 +66,19 @@ func (w writer) permits(request *http.Request) bool {
 		return false
 	}
 	switch {
-	case request.Method == http.MethodGet:
+	case request.Method == http.MethodGet, w.owns(path):
 		return true
 	case request.Method == http.MethodPost && namespaceOf(path) == "":
 		return strings.HasSuffix(path, allNamespaces) || strings.HasSuffix(path, selfReview) || strings.HasSuffix(path, review)
 	}
 	return false
+}
+
+// owns reports whether a path is that of an object of the run, and not one behind a
+// proxy that only ends like it.
+func (w writer) owns(path string) bool {
+	own := slices.ContainsFunc(w.objects, func(o string) bool { return strings.HasSuffix(path, o) })
+	return own && namespaceOf(path) == "" && !strings.Contains(path, "/proxy/")
 }
 
 // namespaceOf is the namespace that a path is in, or is of; empty if it is in none. An

@@ -57,3 +57,46 @@ func TestNothingIsChangedOutsideOfItsNamespaces(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsInNoNamespaceIsChangedOnlyByItsOwner(t *testing.T) {
+	role := OwnedPath("rbac.authorization.k8s.io", "v1", "clusterroles", "own-role")
+	for name, c := range map[string]struct {
+		method, path string
+		sent         bool
+	}{
+		"applying its role":                {http.MethodPatch, role, true},
+		"removing its role":                {http.MethodDelete, role, true},
+		"the same behind a path":           {http.MethodPatch, "/k8s/clusters/c-1" + role, true},
+		"another role":                     {http.MethodPatch, "/apis/rbac.authorization.k8s.io/v1/clusterroles/other", false},
+		"a role that begins like it":       {http.MethodDelete, role + "-2", false},
+		"all roles":                        {http.MethodDelete, "/apis/rbac.authorization.k8s.io/v1/clusterroles", false},
+		"making a role by any name":        {http.MethodPost, "/apis/rbac.authorization.k8s.io/v1/clusterroles", false},
+		"a path of a pod that ends so":     {http.MethodPatch, "/api/v1/namespaces/other/pods/x/proxy" + role, false},
+		"a path of a node that ends so":    {http.MethodPatch, "/api/v1/nodes/x/proxy" + role, false},
+		"applying its namespace":           {http.MethodPatch, "/api/v1/namespaces/own", true},
+		"making a Job in its namespace":    {http.MethodPatch, "/apis/batch/v1/namespaces/own/jobs/x", true},
+		"making a Job in another":          {http.MethodPatch, "/apis/batch/v1/namespaces/other/jobs/x", false},
+		"reading what is in another":       {http.MethodGet, "/api/v1/namespaces/other/pods", true},
+		"running a program in another pod": {http.MethodGet, "/api/v1/namespaces/other/pods/x/exec", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.sent, arrives(t, Owning(&rest.Config{}, "own", role), c.method, c.path))
+		})
+	}
+}
+
+// arrives reports whether a request gets past a guard.
+func arrives(t *testing.T, guarded *rest.Config, method, path string) (arrived bool) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived = true }))
+	defer server.Close()
+	transport, err := rest.TransportFor(guarded)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
+	require.NoError(t, err)
+	response, err := transport.RoundTrip(request)
+	if err == nil {
+		response.Body.Close()
+	}
+	return arrived
+}

@@ -122,7 +122,7 @@ func (s *Sandbox) Remove(ctx context.Context) (note string, err error) {
 		return "nothing was made", nil
 	}
 	s.letGo() // the Lease goes with the namespace, which nobody can take while it ends
-	if err := removeNamespace(ctx, s.kubernetes, Namespace, s.uid); err != nil {
+	if err := RemoveNamespace(ctx, s.kubernetes, Namespace, s.uid); err != nil {
 		return "", fmt.Errorf("%w\n`make clean CONTEXT=` removes it", err)
 	}
 	after, err := list(ctx, s.metadata)

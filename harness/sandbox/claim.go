@@ -117,15 +117,15 @@ func (s *Sandbox) vacate(ctx context.Context) (note string, err error) {
 			return "", holder
 		}
 	}
-	if err := removeNamespace(ctx, s.kubernetes, Namespace, n.UID); err != nil {
+	if err := RemoveNamespace(ctx, s.kubernetes, Namespace, n.UID); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("; what the run %s had left was removed first", n.Labels[RunLabel]), nil
 }
 
-// removeNamespace removes a namespace by its UID, so that it cannot be the next one of
+// RemoveNamespace removes a namespace by its UID, so that it cannot be the next one of
 // the same name, and returns when all that was in it is gone.
-func removeNamespace(ctx context.Context, k kubernetes.Interface, name string, uid types.UID) error {
+func RemoveNamespace(ctx context.Context, k kubernetes.Interface, name string, uid types.UID) error {
 	err := k.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	// A conflict is a namespace of the same name that is not the one to remove.
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

@@ -53,7 +53,7 @@ func clean(ctx context.Context, k kubernetes.Interface, m metadata.Interface, no
 	}
 	var failures []error
 	for _, n := range namespaces.Items {
-		if err := removeNamespace(ctx, k, n.Name, n.UID); err != nil {
+		if err := RemoveNamespace(ctx, k, n.Name, n.UID); err != nil {
 			failures = append(failures, err)
 			continue
 		}

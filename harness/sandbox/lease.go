@@ -26,14 +26,16 @@ const (
 
 // HeldError says that another run has the namespace.
 type HeldError struct {
-	Holder  string
-	Since   time.Time
-	Renewed time.Time // when it last said so
+	Namespace string
+	Holder    string
+	Since     time.Time
+	Renewed   time.Time     // when it last said so
+	Lasts     time.Duration // how long it holds after that
 }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("the namespace %s is held by the run %s since %s, which last said so at %s: wait until it has ended; one that was killed is overtaken %s after that",
-		Namespace, e.Holder, e.Since.UTC().Format(time.RFC3339), e.Renewed.UTC().Format(time.RFC3339), leaseDuration)
+		e.Namespace, e.Holder, e.Since.UTC().Format(time.RFC3339), e.Renewed.UTC().Format(time.RFC3339), e.Lasts)
 }
 
 // held is who holds a namespace of this project at a time; nil if nobody does. One that
@@ -44,7 +46,7 @@ func held(ctx context.Context, k kubernetes.Interface, n *corev1.Namespace, now 
 	if apierrors.IsNotFound(err) {
 		made := n.CreationTimestamp.Time
 		if now.Sub(made) < leaseDuration {
-			return &HeldError{n.Labels[RunLabel], made, made}, nil
+			return &HeldError{n.Name, n.Labels[RunLabel], made, made, leaseDuration}, nil
 		}
 		return nil, nil
 	}
@@ -67,7 +69,7 @@ func holderOf(l *coordinationv1.Lease, now time.Time) *HeldError {
 	if now.After(s.RenewTime.Add(lasts)) {
 		return nil
 	}
-	h := &HeldError{Holder: *s.HolderIdentity, Since: s.RenewTime.Time, Renewed: s.RenewTime.Time}
+	h := &HeldError{Namespace: l.Namespace, Holder: *s.HolderIdentity, Since: s.RenewTime.Time, Renewed: s.RenewTime.Time, Lasts: lasts}
 	if s.AcquireTime != nil {
 		h.Since = s.AcquireTime.Time
 	}
@@ -76,13 +78,28 @@ func holderOf(l *coordinationv1.Lease, now time.Time) *HeldError {
 
 // lease makes the Lease of this run.
 func (s *Sandbox) lease(ctx context.Context, now time.Time) error {
-	at, seconds := metav1.NewMicroTime(now), int32(leaseDuration.Seconds())
+	return Reserve(ctx, s.kubernetes, Namespace, s.holder, s.labels(), now, leaseDuration)
+}
+
+// Reserve makes a Lease by which a run holds a namespace of this project for some time,
+// so that nobody clears it up meanwhile. Who wants it for longer renews it.
+func Reserve(ctx context.Context, k kubernetes.Interface, namespace, holder string, labels map[string]string, now time.Time, lasts time.Duration) error {
+	at, seconds := metav1.NewMicroTime(now), int32(lasts.Seconds())
 	l := &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: leaseName, Namespace: Namespace, Labels: s.labels()},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &s.holder, AcquireTime: &at, RenewTime: &at, LeaseDurationSeconds: &seconds},
+		ObjectMeta: metav1.ObjectMeta{Name: leaseName, Namespace: namespace, Labels: labels},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, AcquireTime: &at, RenewTime: &at, LeaseDurationSeconds: &seconds},
 	}
-	if _, err := s.kubernetes.CoordinationV1().Leases(Namespace).Create(ctx, l, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("making the Lease %s/%s, by which this run holds the namespace: %w", Namespace, leaseName, err)
+	if _, err := k.CoordinationV1().Leases(namespace).Create(ctx, l, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("making the Lease %s/%s, by which this run holds the namespace: %w", namespace, leaseName, err)
+	}
+	return nil
+}
+
+// GiveUp removes the Lease of a namespace that is left as it is.
+func GiveUp(ctx context.Context, k kubernetes.Interface, namespace string) error {
+	err := k.CoordinationV1().Leases(namespace).Delete(ctx, leaseName, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("giving up the Lease %s/%s: %w", namespace, leaseName, err)
 	}
 	return nil
 }

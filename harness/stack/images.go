@@ -15,13 +15,7 @@ import (
 // allReferences are those of every image that the run may use, versions to upgrade to
 // included.
 func (p sources) allReferences() []string {
-	all := slices.Sorted(maps.Values(p.references))
-	for _, r := range []string{p.next.PilotImage, p.next.ProxyImage, p.nextPrometheus.Image} {
-		if r != "" && !slices.Contains(all, r) {
-			all = append(all, r)
-		}
-	}
-	return all
+	return slices.Compact(slices.Sorted(slices.Values(slices.AppendSeq(slices.Clone(p.further), maps.Values(p.references)))))
 }
 
 // VerifyImages compares what the pods of the cluster were really started from with the

@@ -10,8 +10,6 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
-	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/recorded"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe/simulated"
 )
@@ -43,7 +41,7 @@ func TestTheImagesInUseAreComparedWithTheRunsOwn(t *testing.T) {
 }
 
 func TestVersionsToUpgradeToMayRunAsWell(t *testing.T) {
-	p := sources{references: image.References{"pilot": "p:1", "proxyv2": "x:1"}, next: mesh.Release{PilotImage: "p:2", ProxyImage: "x:1"}, nextPrometheus: monitoring.Release{Image: "m:2"}}
-	assert.Equal(t, []string{"p:1", "x:1", "p:2", "m:2"}, p.allReferences())
+	p := sources{references: image.References{"pilot": "p:1", "proxyv2": "x:1"}, further: []string{"p:2", "x:1", "m:2"}}
+	assert.Equal(t, []string{"m:2", "p:1", "p:2", "x:1"}, p.allReferences())
 	assert.Empty(t, sources{}.allReferences())
 }

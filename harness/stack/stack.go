@@ -133,8 +133,9 @@ type sources struct {
 	kubernetes string
 	istio      mesh.Release
 	next       mesh.Release
-	prometheus string // version
-	own        string // archive of images that the node lacks, if any
+	prometheus string   // version
+	further    []string // references of the images of versions to upgrade to
+	own        string   // archive of images that the node lacks, if any
 
 	nextPrometheus         monitoring.Release
 	operator, nextOperator monitoring.OperatorRelease
@@ -216,7 +217,11 @@ func (p *sources) chooseNext(ctx context.Context, o Options, root string) (image
 			return nil, err
 		}
 		images = append(images, some...)
-		return p.refer(ctx, root, some)
+		references, err := p.refer(ctx, root, some)
+		for _, i := range some {
+			p.further = append(p.further, references[i.Name])
+		}
+		return references, err
 	}
 	if o.Next != "" {
 		references, err := further(image.Istio, o.Next)

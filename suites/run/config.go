@@ -101,6 +101,7 @@ type Config struct {
 	Format        string // how a comparison or a verification is shown
 
 	attachConfig
+	inClusterConfig
 	sandboxConfig
 
 	file    string
@@ -201,6 +202,7 @@ func (c *Config) define(flags *flag.FlagSet) error {
 		return nil
 	})
 	c.attachConfig.define(flags)
+	c.defineInCluster(flags)
 	c.defineSandbox(flags)
 	flags.StringVar(&c.keyFile, "key", "", "file with the ed25519 key that signs the attestation (default the variable "+reports.SigningKeyVariable+"; unsigned without)")
 	flags.StringVar(&c.file, "config", "", "configuration file (default config.yaml, if there is one)")
@@ -330,7 +332,7 @@ func (c *Config) complete() error {
 	if c.Repeat < 1 {
 		return UsageError{fmt.Errorf("repeat is %d: it must be 1 or more", c.Repeat)}
 	}
-	if err := errors.Join(c.checkWatch(), c.checkFleet()); err != nil {
+	if err := errors.Join(c.checkWatch(), c.checkFleet(), c.checkInCluster()); err != nil {
 		return err
 	}
 	if c.Mode == Explain && c.Observation == "" {
@@ -371,6 +373,7 @@ func (c Config) Settings() map[string]string {
 	}
 	settings := c.settings()
 	maps.Copy(settings, c.sandboxSettings())
+	maps.Copy(settings, c.inClusterSettings())
 	maps.Copy(settings, map[string]string{
 		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "next-prometheus": c.NextPrometheus, "operator": c.Operator, "next-operator": c.NextOperator, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),

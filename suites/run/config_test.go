@@ -120,9 +120,15 @@ func TestMistakesOfUsage(t *testing.T) {
 		"a regular expression that is none": {"", []string{"-check=("}, []string{`"("`, "-check", "missing closing )"}},
 		"explain without an observation":    {"", []string{"-mode=explain"}, []string{"explain needs -observation=FILE"}},
 
-		"compare without a report": {"", []string{"-mode=compare"}, []string{"compare needs -before=REPORT and -after=REPORT"}},
-		"compare with one report":  {"", []string{"-mode=compare", "-before=a"}, []string{"compare needs -before=REPORT and -after=REPORT"}},
-		"a format that is none":    {"", []string{"-mode=verify", "-format=xml"}, []string{`"xml"`, "-format", "use text or json"}},
+		"a Job without an image":     {"", []string{"-mode=attach", "-in-cluster"}, []string{"in-cluster needs -image=host/path:tag", "`make suite-image`"}},
+		"a Job that makes a cluster": {"", []string{"-mode=e2e", "-in-cluster", "-image=a/b:c"}, []string{"use it with -mode=attach"}},
+		"a kubeconfig for a Job":     {"", []string{"-mode=attach", "-in-cluster", "-image=a/b:c", "-mesh-context=plane"}, []string{"no kubeconfig is put into the cluster"}},
+		"an image of no such name":   {"", []string{"-image=A/b"}, []string{`"A/b"`, "-image", "host/path:tag"}},
+		"an ID that is no name":      {"", []string{"-run-id=../x"}, []string{`"../x"`, "-run-id", "letters, digits and hyphens"}},
+		"a way out that is none":     {"", []string{"-deliver=mail"}, []string{`"mail"`, "-deliver", "use log"}},
+		"compare without a report":   {"", []string{"-mode=compare"}, []string{"compare needs -before=REPORT and -after=REPORT"}},
+		"compare with one report":    {"", []string{"-mode=compare", "-before=a"}, []string{"compare needs -before=REPORT and -after=REPORT"}},
+		"a format that is none":      {"", []string{"-mode=verify", "-format=xml"}, []string{`"xml"`, "-format", "use text or json"}},
 
 		"a file that is not there":    {"", []string{"-config=absent.yaml"}, []string{"reading the configuration", "absent.yaml"}},
 		"a file that is a folder":     {"", []string{"-config=."}, []string{"reading the configuration"}},
@@ -224,12 +230,14 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json",
 		"-before=a", "-after=b", "-allow=c.yaml", "-dir=d", "-public-key=e.pub", "-format=json",
 		"-kubeconfig=k", "-context=prod", "-mesh-kubeconfig=m", "-mesh-context=plane", "-namespace=monitoring", "-prom=k8s", "-permit=exec,portforward", "-history=6h", "-for=30m", "-until=done",
+		"-image=r.example/suite:v1", "-run-id=run-7", "-deliver=log",
 		"-revision=1-31", "-registry=r.example/team/", "-pod-security=restricted", "-allow-disruption=root-rotated,operator-restart")
 	require.NoError(t, err)
 	settings := c.Settings()
 	assert.Equal(t, map[string]string{
 		"mode": "e2e", "images": "packages", "prometheus": "v3.12.0", "istio": "1.30.4", "next": "1.31.0", "next-prometheus": "v3.16.0", "operator": "v0.91.0", "next-operator": "v0.92.0", "cluster": "mtls-scrape-x", "keep": "true", "out": "/o", "cache": "/c", "settle": "1s", "watch": "2m0s", "outage": "7s", "repeat": "3",
 		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
+		"in-cluster": "false", "image": "r.example/suite:v1", "run-id": "run-7", "deliver": "log",
 		"revision": "1-31", "registry": "r.example/team", "pod-security": "restricted", "allow-disruption": "root-rotated,operator-restart",
 		"before": "a", "after": "b", "allow": "c.yaml", "dir": "d", "public-key": "e.pub", "format": "json",
 		"kubeconfig": "k", "context": "prod", "contexts": "", "mesh-kubeconfig": "m", "mesh-context": "plane", "namespace": "monitoring", "prom": "k8s", "permit": "exec,portforward", "history": "6h0m0s", "for": "30m0s", "until": "done",

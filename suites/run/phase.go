@@ -16,6 +16,7 @@ import (
 func (r *Run) Phase(name string, work func(ctx context.Context) (note string, err error)) error {
 	start := time.Now()
 	r.Terminal.PhaseStart(name)
+	r.tell(name)
 	stop := r.showProgress(name, start)
 	note, err := work(r.ctx)
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 func (r *Run) Add(c reports.Check) {
 	r.Report.Checks = append(r.Report.Checks, c)
 	r.Terminal.Check(len(r.Report.Checks), r.Total, c)
+	r.tell(c.ID + ": " + string(c.Verdict))
 }
 
 // Record is Add from within a test, which fails with the check. What the test

@@ -10,6 +10,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sandbox"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/sonobuoy"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -52,8 +54,9 @@ type Run struct {
 	enough context.Context
 	endNow context.CancelFunc
 	suite  Suite
-	dir    string // of the cluster: kubeconfig and what its node mounts
-	ownDir bool   // this run made it; else it may be that of a cluster which stands
+	plugin *sonobuoy.Plugin // nil if Sonobuoy did not start this process
+	dir    string           // of the cluster: kubeconfig and what its node mounts
+	ownDir bool             // this run made it; else it may be that of a cluster which stands
 	now    progress
 }
 
@@ -86,8 +89,17 @@ type Suite struct {
 	Verifier reports.Verifier
 }
 
-// Main runs a suite as its TestMain and returns the exit code.
-func Main(m *testing.M, s Suite) int {
+// Main runs a suite as its TestMain and returns the exit code. However it ends, a
+// Sonobuoy that waits for its results gets some.
+func Main(m *testing.M, s Suite) (code int) {
+	plugin := asPlugin()
+	defer func() { handOverEnd(plugin, code) }()
+	code = int(reports.ExitSetupFailed) // the runtime's own code of a program that crashes
+	code = carryOut(m, s, plugin)
+	return code
+}
+
+func carryOut(m *testing.M, s Suite, plugin *sonobuoy.Plugin) int {
 	config, err := Load(flag.CommandLine, os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		flag.CommandLine.SetOutput(os.Stdout)
@@ -111,6 +123,7 @@ func Main(m *testing.M, s Suite) int {
 	}
 	mustSet("test.run", "^"+s.Test+"$")
 	r := newRun(config, s)
+	r.plugin = plugin
 	defer r.cancel()
 	if r.Mode.Guest() && !slices.Contains(s.Guests, r.Mode) {
 		return usage(fmt.Errorf("this binary has no mode %q: bin/conformance has attach, doctor and sandbox, bin/upgrade has watch", r.Mode))
@@ -143,8 +156,12 @@ func Main(m *testing.M, s Suite) int {
 			return usage(err)
 		}
 	}
-	if r.Mode == Doctor {
+	switch {
+	case r.Mode == Doctor:
 		return r.doctor()
+	case r.InCluster:
+		_, code := r.inCluster()
+		return code
 	}
 	return r.execute(m)
 }
@@ -165,7 +182,7 @@ func mustSet(name, value string) {
 
 func newRun(c Config, s Suite) *Run {
 	now := time.Now()
-	id := now.UTC().Format("20060102-150405") + fmt.Sprintf("-%04x", os.Getpid()&0xffff)
+	id := cmp.Or(c.RunID, now.UTC().Format("20060102-150405")+fmt.Sprintf("-%04x", os.Getpid()&0xffff))
 	if c.Cluster == "" && !c.Mode.Guest() {
 		c.Cluster = cluster.Prefix + id
 	}
@@ -223,6 +240,7 @@ func (r *Run) handleSignals() (stop func()) {
 				}
 				if n > 0 {
 					fmt.Fprintf(os.Stderr, "\n%v again: leaving everything as it is; `make clean` removes it\n", s)
+					handOverEnd(r.plugin, int(reports.ExitInterrupted))
 					os.Exit(int(reports.ExitInterrupted))
 				}
 				r.Terminal.Note(fmt.Sprintf("%v: keeping what was found and cleaning up; once more to leave at once", s))
@@ -289,8 +307,9 @@ func (r *Run) conclude() int {
 	r.Report.Interrupted = r.ctx.Err() != nil
 	r.Report.EndedAt = time.Now().UTC()
 	dir := filepath.Join(r.Out, r.ID)
-	if err := reports.NoSecrets(dir); err != nil && r.Report.Error == nil {
-		r.Report.Error = &reports.SetupError{Phase: "secrets", Message: err.Error()}
+	leak := reports.NoSecrets(dir)
+	if leak != nil && r.Report.Error == nil {
+		r.Report.Error = &reports.SetupError{Phase: "secrets", Message: leak.Error()}
 	}
 	r.Report.Conclude()
 	if r.Mode == Up && r.Report.Error == nil && !r.Report.Interrupted {
@@ -301,7 +320,8 @@ func (r *Run) conclude() int {
 		err = reports.Link(r.Out, r.ID)
 	}
 	if len(written) > 0 { // what the report itself quotes was not searched yet
-		err = errors.Join(err, reports.NoSecrets(dir, written...))
+		quoted := reports.NoSecrets(dir, written...)
+		err = errors.Join(err, quoted, r.deliver(dir, leak != nil || quoted != nil))
 	}
 	err = errors.Join(err, reports.GitHub(os.Stdout, *r.Report, os.Getenv))
 	r.Terminal.Summary(*r.Report, filepath.Join(dir, reports.FileName)) // its last line is the run's

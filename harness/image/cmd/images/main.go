@@ -9,11 +9,14 @@
 //	images lock FILE             write the digests that the registries have now
 //	images save FILE             write every image and chart that a run needs into one archive
 //	images load FILE             put such an archive into the registry MIRROR or REGISTRY
+//	images suite FILE [NAME]     write an archive of the suite's own image, without a container engine
+//	images push FILE             put the image of such an archive into the registry of its name
 //
 // CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
 // ask in place of all others, LOCK the digests that save takes, and ISTIO and PROMETHEUS
 // other versions for it than a run's own, as their options do. REGISTRY is a prefix, as in
-// host:port/path, below which a sandbox's nodes find every image.
+// host:port/path, below which a sandbox's nodes find every image. VERSION and COMMIT are
+// those that the suite's own image says it is of.
 package main
 
 import (
@@ -49,7 +52,7 @@ func main() {
 	os.Exit(int(code))
 }
 
-const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE|save FILE|load FILE"
+const usage = "usage: images list|versions|key|build|mirror [HOST:PORT]|lock FILE|save FILE|load FILE|suite FILE [NAME]|push FILE"
 
 // verb is one command and how many arguments it takes.
 type verb struct {
@@ -66,6 +69,8 @@ var verbs = map[string]verb{
 	"lock":     {1, 1, lock},
 	"save":     {1, 1, save},
 	"load":     {1, 1, load},
+	"suite":    {1, 2, suite},
+	"push":     {1, 1, push},
 }
 
 // run carries out one command and returns the exit code, of the same meaning as
@@ -317,6 +322,32 @@ func placeFromEnvironment() (to image.Mirror, below, option string, err error) {
 		return to, "", "MIRROR=" + to.String(), err
 	}
 	return to, "", "", errors.New("load needs the registry to put the images into: MIRROR=host:port, or REGISTRY=host:port/path for a sandbox")
+}
+
+// suite needs no container engine, and so none of what [newBuilder] looks for.
+func suite(ctx context.Context, args []string, stdout io.Writer) error {
+	root, err := image.Root()
+	if err != nil {
+		return err
+	}
+	s := image.SuiteImage{Reference: image.SuiteReference, Version: os.Getenv("VERSION"), Commit: os.Getenv("COMMIT")}
+	if len(args) > 1 {
+		s.Reference = args[1]
+	}
+	if err := s.Write(ctx, root, args[0]); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has the image %s; load it onto the nodes, or put it into a registry with images push %s\n", args[0], s.Reference, args[0])
+	return err
+}
+
+func push(ctx context.Context, args []string, stdout io.Writer) error {
+	reference, err := image.Push(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s is in its registry; use it with make certify IN_CLUSTER=1 IMAGE=%s\n", reference, reference)
+	return err
 }
 
 // mirrorFromEnvironment is the registry that MIRROR names, if it does.

@@ -115,6 +115,8 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		"too many addresses":    {"mirror", "127.0.0.1:0", "127.0.0.1:1"},
 		"a lock without name":   {"lock"},
 		"an archive of no name": {"load"},
+		"a suite of no name":    {"suite"},
+		"an image of no name":   {"push"},
 		"unknown command":       {"prune"},
 	} {
 		t.Run(name, func(t *testing.T) {
