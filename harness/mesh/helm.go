@@ -28,6 +28,13 @@ const (
 	istiodRelease = "istio-istiod"
 )
 
+// fieldManager is the name under which Helm applies objects. By itself it takes that of
+// the program, and what one of ours has installed another could then not upgrade: each of
+// their fields would be a conflict.
+const fieldManager = "mtls-scrape-conformance-helm"
+
+func init() { kube.ManagedFieldsManager = fieldManager }
+
 // helm carries out Helm's actions in [RootNamespace] of one cluster.
 type helm struct{ config *action.Configuration }
 
