@@ -20,7 +20,7 @@ func Workloads(v Variant, namespace, prometheus string, images map[string]string
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, read...)
+		objects = append(objects, manifests.Apply(read, v.Edits()...)...)
 	}
 	setUp, err := v.SetUp()
 	if err != nil {

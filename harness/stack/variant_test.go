@@ -66,6 +66,19 @@ func TestTheVariantSetsTheScrapeInterval(t *testing.T) {
 	assert.Equal(t, "2s", interval(t, guide(t, Default.Edits()...)["ServiceMonitor/productpage"]))
 }
 
+func TestEveryMonitorOfASetUpHasTheIntervalOfTheVariant(t *testing.T) {
+	objects, err := Workloads(Default, "x", "v3.16.0", nil)
+	require.NoError(t, err)
+	monitors := 0
+	for _, u := range objects {
+		if u.GetKind() == "ServiceMonitor" {
+			monitors++
+			assert.Equal(t, "2s", interval(t, u), u.GetName())
+		}
+	}
+	assert.Equal(t, 2, monitors)
+}
+
 func TestTheVariantRunsMoreThanOneProductpage(t *testing.T) {
 	replicas, _, err := unstructured.NestedInt64(guide(t, Default.Edits()...)["Deployment/productpage-v1"].Object, "spec", "replicas")
 	require.NoError(t, err)

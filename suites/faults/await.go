@@ -15,7 +15,7 @@ const (
 	startLimit   = 3 * time.Minute  // until its workloads are ready
 	unreadyLimit = 90 * time.Second // the same, where they are not meant to be, and nobody says so
 	nobodyLimit  = 8 * time.Second  // for the Operator to make a StatefulSet, where it may not mean to
-	faultSettle  = 10 * time.Second // five scrapes: until they are well, which with a fault they are not
+	faultSettle  = 8 * time.Second  // four scrapes: until they are well, which with a fault they are not
 	feltLimit    = 15 * time.Second // until a later change is felt
 	expiryLimit  = 90 * time.Second // until a certificate of 20 s has ended, that may be renewed once more
 	// What Prometheus knows from before somebody looks does not count.

@@ -68,7 +68,7 @@ func policyFaults() []Fault {
 		},
 		{
 			ID: "mesh-permissive", Title: "The whole mesh is PERMISSIVE, as Istio is by itself", Why: "field report 18",
-			Mesh: &MeshChange{Make: permissiveMesh},
+			Mesh: &MeshChange{Late: true, Make: permissiveMesh},
 			Red:  cutOff.red, Unclear: cutOff.unclear, Cause: "mtls-permissive",
 		},
 		{
