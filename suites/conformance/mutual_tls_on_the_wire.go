@@ -51,6 +51,9 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 	known := knownSerials(o, r)
 	requests, proven := 0, 0
 	var last observe.Request
+	// A request with an earlier certificate is as it should be, if a later one had that of
+	// the file: the log reaches back to before the renewal.
+	var stale *observe.Request
 	for _, q := range proxy.Requests {
 		host, _, _ := net.SplitHostPort(q.Remote)
 		_, port, _ := net.SplitHostPort(q.Local)
@@ -68,13 +71,15 @@ func assessWire(o *subject, r observe.Replica, e observe.Expected, proxy observe
 			return
 		case known[serial(q.Serial)], !o.May(cluster.Exec):
 			proven++
+			stale = nil
 		case r.Certificate != nil && !q.Ends.IsZero() && !q.Ends.After(r.Certificate.NotAfter):
-			f.Fail("the proxy of %s saw serial %s (valid to %s) from %s at %s, but the file of %s had %s (valid to %s): Prometheus does not use what its sidecar writes",
-				podName(e), q.Serial, q.Ends.Format(time.TimeOnly), r.Pod, q.At.Format(clock), r.Pod, r.Certificate.Serial, r.Certificate.NotAfter.Format(time.TimeOnly))
-			return
+			stale = &q
 		}
 	}
 	switch {
+	case stale != nil:
+		f.Fail("the proxy of %s saw serial %s (valid to %s) from %s at %s, but the file of %s had %s (valid to %s): Prometheus does not use what its sidecar writes",
+			podName(e), stale.Serial, stale.Ends.Format(time.TimeOnly), r.Pod, stale.At.Format(clock), r.Pod, r.Certificate.Serial, r.Certificate.NotAfter.Format(time.TimeOnly))
 	case requests == 0:
 		f.Unclear("the proxy of %s logged no scrape by %s among %d lines: whether and how it was reached was not seen", podName(e), r.Pod, len(proxy.Requests))
 	case proven == 0:

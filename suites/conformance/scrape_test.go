@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,6 +147,13 @@ func TestMutualTLSOnTheWire(t *testing.T) {
 		{"a scrape with an older certificate than the file has fails", scrape(func(o *observe.Observation, q *observe.Request) {
 			q.Serial, q.Ends = "123", replica(o).Certificate.NotAfter.Add(-time.Second)
 		}), reports.Fail, "Prometheus does not use what its sidecar writes"},
+		{"earlier ones with the certificate before pass", func(o *observe.Observation) {
+			p := proxyFor(o, firstTarget(o))
+			for _, q := range slices.Clone(p.Requests) {
+				q.Serial, q.Ends = "123", replica(o).Certificate.NotAfter.Add(-time.Second)
+				p.Requests = slices.Insert(p.Requests, 0, q)
+			}
+		}, reports.Pass, ""},
 		{"one with a newer certificate is inconclusive", scrape(func(o *observe.Observation, q *observe.Request) {
 			q.Serial, q.Ends = "123", replica(o).Certificate.NotAfter.Add(time.Second)
 		}), reports.Inconclusive, "was not in its file when that was read"},
