@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -95,9 +96,11 @@ func Reserve(ctx context.Context, k kubernetes.Interface, namespace, holder stri
 	return nil
 }
 
-// GiveUp removes the Lease of a namespace that is left as it is.
+// GiveUp takes the holder out of the Lease of a namespace that is left as it is. The Lease
+// itself stays: a young namespace without one counts as one that is being made.
 func GiveUp(ctx context.Context, k kubernetes.Interface, namespace string) error {
-	err := k.CoordinationV1().Leases(namespace).Delete(ctx, leaseName, metav1.DeleteOptions{})
+	nobody := []byte(`{"spec":{"holderIdentity":null}}`)
+	_, err := k.CoordinationV1().Leases(namespace).Patch(ctx, leaseName, types.MergePatchType, nobody, metav1.PatchOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("giving up the Lease %s/%s: %w", namespace, leaseName, err)
 	}

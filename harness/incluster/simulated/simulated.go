@@ -137,6 +137,10 @@ func (c *Cluster) change(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
+	if r.Header.Get("Content-Type") == string(types.MergePatchType) {
+		c.merge(w, path, o)
+		return
+	}
 	metadata := o["metadata"].(map[string]any)
 	metadata["uid"] = "uid-" + metadata["name"].(string)
 	if r.Method == http.MethodPost {
@@ -144,6 +148,21 @@ func (c *Cluster) change(w http.ResponseWriter, r *http.Request) {
 	}
 	c.objects[path] = o
 	answer(w, o)
+}
+
+// merge changes fields of the spec of an object that is there.
+func (c *Cluster) merge(w http.ResponseWriter, path string, patch map[string]any) {
+	if c.objects[path] == nil {
+		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, path)
+		return
+	}
+	spec := c.objects[path]["spec"].(map[string]any)
+	for field, value := range patch["spec"].(map[string]any) {
+		if spec[field] = value; value == nil {
+			delete(spec, field)
+		}
+	}
+	answer(w, c.objects[path])
 }
 
 // decode reads an object in JSON, as it is applied, or as typed clients send it.
