@@ -50,14 +50,15 @@ func newHelm(kubeconfig string) (helm, error) {
 }
 
 // install leaves the waiting to us: Helm's own wait does not say what it waited for.
-// Nor does it look at the schema, which is fetched by the chart of every run.
+// Nor does it look at the schema, which is fetched by the chart of every run. What a
+// disruption has changed and put back is the chart's again, as everything of it.
 func (h helm) install(ctx context.Context, name string, c chart.Charter, values map[string]any) error {
 	if _, err := h.repair(name); err != nil {
 		return err
 	}
 	install := action.NewInstall(h.config)
 	install.ReleaseName, install.Namespace = name, RootNamespace
-	install.ServerSideApply = true
+	install.ServerSideApply, install.ForceConflicts = true, true
 	install.WaitStrategy, install.SkipSchemaValidation = kube.HookOnlyStrategy, true
 	if _, err := install.RunWithContext(ctx, c, values); err != nil {
 		return fmt.Errorf("installing %s: %w", name, err)
@@ -71,7 +72,7 @@ func (h helm) upgrade(ctx context.Context, name string, c chart.Charter, values 
 		return err
 	}
 	upgrade := action.NewUpgrade(h.config)
-	upgrade.Namespace = RootNamespace
+	upgrade.Namespace, upgrade.ForceConflicts = RootNamespace, true
 	upgrade.WaitStrategy, upgrade.SkipSchemaValidation = kube.HookOnlyStrategy, true
 	if _, err := upgrade.RunWithContext(ctx, name, c, values); err != nil {
 		return fmt.Errorf("upgrading %s: %w", name, err)
@@ -115,7 +116,7 @@ func (h helm) repair(name string) (removed bool, err error) {
 		return true, h.uninstall(name)
 	case status.IsPending():
 		rollback := action.NewRollback(h.config)
-		rollback.Version, rollback.WaitStrategy = whole.Version, kube.HookOnlyStrategy
+		rollback.Version, rollback.WaitStrategy, rollback.ForceConflicts = whole.Version, kube.HookOnlyStrategy, true
 		if err := rollback.Run(name); err != nil {
 			return false, fmt.Errorf("rolling %s back from %s, in which an earlier run left it, to its revision %d: %w (`helm -n %s rollback %s %d` does it by hand)",
 				name, status, whole.Version, err, RootNamespace, name, whole.Version)

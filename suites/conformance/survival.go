@@ -20,6 +20,11 @@ type survival struct {
 	// excused reports whether a scrape of a pod by a replica may be missing or have
 	// failed at a moment. Nil excuses nothing.
 	excused func(e observe.Episode, replica, pod string, at time.Time) bool
+	// regenerated says that Prometheus gets a configuration which somebody generates
+	// anew. What tells a target's scrapes apart may differ in it, and they then begin anew
+	// at another moment of the interval, which is worked out from it: between the last
+	// before and the first after may be up to two intervals, and none is missed.
+	regenerated bool
 }
 
 func (s survival) assess(o *subject, f *finding) {
@@ -74,6 +79,9 @@ func (s survival) assessSeries(o *subject, e observe.Episode, u observe.ReplicaU
 	interval := replicaInterval(o, u.Pod)
 	points := pointsOf(u.Series, pod)
 	limit := interval + scrapeTolerance(interval)
+	if s.regenerated {
+		limit = 2 * interval
+	}
 	previous, largest, excused := e.From, time.Duration(0), 0
 	var missed []string
 	for _, p := range append(points, observe.Point{At: e.To, Value: 1}) {

@@ -183,7 +183,7 @@ func TestWhatIsMissedByPodsMadeAnewIsNoUpgradesFault(t *testing.T) {
 	for _, episode := range []string{WorkloadRollout, PrometheusRestart, ControlPlaneOutage} {
 		t.Run(episode, func(t *testing.T) {
 			o := whole(t)
-			c := PodsReplaced("upgrade-scrapes", "upgrade", episode)
+			c := PodsReplaced("upgrade-scrapes", "upgrade", episode, false)
 			result := c.Judge(o)
 			require.Equal(t, reports.Pass, result.Verdict, result.Reason)
 			e := resilience(&o)[episode+"-survived"]
@@ -192,5 +192,25 @@ func TestWhatIsMissedByPodsMadeAnewIsNoUpgradesFault(t *testing.T) {
 				assert.Equal(t, reports.Fail, c.Judge(o).Verdict, "a pod that was there all the time")
 			}
 		})
+	}
+}
+
+// Seen when the Operator became another version: the scrapes of each target moved from
+// one moment of the interval to another.
+func TestScrapesMayMoveWithinTheIntervalWhereTheConfigurationIsGeneratedAnew(t *testing.T) {
+	for by, want := range map[time.Duration][2]reports.Verdict{
+		1700 * time.Millisecond: {reports.Fail, reports.Pass},
+		2100 * time.Millisecond: {reports.Fail, reports.Fail}, // one is missing
+	} {
+		for i, regenerated := range []bool{false, true} {
+			o := whole(t)
+			s := lasting(resilience(&o)[ControlPlaneOutage+"-survived"])
+			require.NotNil(t, s)
+			for j := len(s.Points) / 2; j < len(s.Points); j++ {
+				s.Points[j].At = s.Points[j].At.Add(by)
+			}
+			result := PodsReplaced("upgrade-scrapes", "upgrade", ControlPlaneOutage, regenerated).Judge(o)
+			assert.Equal(t, want[i], result.Verdict, "%s: %s", by, result.Reason)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (w *world) make(check string, n Name, targets, replicas []string) {
 		version = from
 	}
 	if check == upgradeOperator.ID {
-		if n.Step == "operator" {
+		if n.Step == operatorStep {
 			w.operator = version
 		}
 		for _, pod := range map[string][]string{"first-replica": replicas[:1], "second-replica": replicas[1:]}[n.Step] {

@@ -21,7 +21,7 @@ func (s subject) ofOperator() []move {
 		})
 	}
 	operate := func(stage Stage, r monitoring.OperatorRelease) move {
-		return s.move(stage, "operator", "the Operator becomes "+r.Version+", the pods of Prometheus stay", func(ctx context.Context) error {
+		return s.move(stage, operatorStep, "the Operator becomes "+r.Version+", the pods of Prometheus stay", func(ctx context.Context) error {
 			return monitoring.Operate(ctx, s.client, s.object(), r)
 		})
 	}

@@ -21,7 +21,7 @@ type prometheus struct{ from, to monitoring.Release }
 func (s subject) ofPrometheus() []move {
 	way := func(stage Stage, was, becomes monitoring.Release) []move {
 		title := fmt.Sprintf("the Prometheus object goes from %s to %s, its pods stay", was.Version, becomes.Version)
-		object := s.move(stage, "object", title, func(ctx context.Context) error {
+		object := s.move(stage, objectStep, title, func(ctx context.Context) error {
 			return monitoring.Offer(ctx, s.client, s.object(), becomes)
 		})
 		first := s.replica(stage, firstReplica, "the first replica is made anew, of "+becomes.Version, 0)

@@ -98,6 +98,15 @@ func (s Step) causes(check string) []reports.Cause {
 // scrapesID is the check of every scrape since the step before.
 const scrapesID = "no-scrape-missed"
 
+// The steps after which the Operator generates Prometheus' configuration anew: by itself
+// in another version, or for another version of Prometheus.
+const (
+	operatorStep = "operator"
+	objectStep   = "object"
+)
+
+func regenerates(step string) bool { return step == operatorStep || step == objectStep }
+
 // judge comes to what the checks say of a subject after a step: those that change
 // nothing and, if somebody watched, those of rotation.
 func judge(step string, o observe.Observation) []reports.Check {
@@ -105,7 +114,7 @@ func judge(step string, o observe.Observation) []reports.Check {
 	if o.Watch != nil {
 		profiles = append(profiles, conformance.ProfileRotation)
 	}
-	results := []reports.Check{conformance.PodsReplaced(scrapesID, Profile, step).Verdict(o)}
+	results := []reports.Check{conformance.PodsReplaced(scrapesID, Profile, step, regenerates(step)).Verdict(o)}
 	for _, c := range conformance.Catalogue() {
 		switch {
 		case !slices.Contains(profiles, c.Profile) || c.Disrupts != "" || c.Optional || c.Stood || c.Long != "":

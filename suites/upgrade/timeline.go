@@ -23,7 +23,7 @@ func timeline(r Record) []reports.Event {
 func tracks(r Record) []reports.Track {
 	var all []reports.Track
 	for _, s := range r.Steps {
-		bound := conformance.PodsReplaced(r.Check, Profile, s.String())
+		bound := conformance.PodsReplaced(r.Check, Profile, s.String(), regenerates(s.Step))
 		if r.Check == upgradeWatched.ID {
 			bound = upgradeWatched
 		}
