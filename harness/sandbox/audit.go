@@ -96,14 +96,16 @@ func list(ctx context.Context, m metadata.Interface) (listing, error) {
 	return all, nil
 }
 
-// added are the things that were not there before: those that are ours, and those of
-// others, who go on working beside us. Objects are told apart by their UID.
-func added(before, after listing) (ours, others []string) {
+// added are the things that were not there before: those that are of a run, and those of
+// others, who go on working beside it. Another run of this project is one of them: it may
+// take the namespace as soon as this one gives it away. Objects are told apart by their
+// UID.
+func added(before, after listing, run string) (ours, others []string) {
 	for uid, t := range after {
 		if _, was := before[uid]; was {
 			continue
 		}
-		if t.ours() {
+		if another := t.Labels[RunLabel] != "" && t.Labels[RunLabel] != run; t.ours() && !another {
 			ours = append(ours, t.String())
 		} else {
 			others = append(others, t.String())
@@ -129,7 +131,7 @@ func (s *Sandbox) Remove(ctx context.Context) (note string, err error) {
 	if err != nil {
 		return "", err
 	}
-	left, others := added(s.before, after)
+	left, others := added(s.before, after, s.RunID)
 	var failures []error
 	for _, l := range left {
 		failures = append(failures, errors.New(l))

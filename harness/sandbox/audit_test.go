@@ -30,13 +30,14 @@ func TestWhatWasNotThereBeforeIsALeftoverIfItIsOurs(t *testing.T) {
 	applied := of("clusterroles", "", "prometheus", "5", nil)
 	applied.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: cluster.FieldOwner}}
 	before := listed(of("namespaces", "", "default", "1", nil), of("namespaces", "", Namespace, "2", ours))
+	another := map[string]string{ManagedByLabel: ManagedBy, RunLabel: "run-2"}
 	left, others := added(before, listed(
 		of("namespaces", "", "default", "1", nil), of("namespaces", "", Namespace, "3", nil),
-		of("pods", "team", "x", "4", ours), applied, of("namespaces", "", "ci-7", "6", nil),
-	))
+		of("pods", "team", "x", "4", ours), applied, of("namespaces", "", "ci-7", "6", nil), of("leases", Namespace, "run", "7", another),
+	), "run-1")
 	assert.Equal(t, []string{"clusterrole prometheus", "namespace " + Namespace, "pod team/x"}, left, "also one of the name of one that was there before")
-	assert.Equal(t, []string{"namespace ci-7"}, others)
-	left, others = added(before, listed(of("namespaces", "", "default", "1", nil)))
+	assert.Equal(t, []string{"lease " + Namespace + "/run", "namespace ci-7"}, others)
+	left, others = added(before, listed(of("namespaces", "", "default", "1", nil)), "run-1")
 	assert.Empty(t, left)
 	assert.Empty(t, others)
 }
