@@ -266,7 +266,7 @@ func (s *Session) halfWay(check string) []string {
 // take makes a move, and looks at the subject while it is made and after it.
 func (s *Session) take(ctx context.Context, m move) (Step, error) {
 	var o observe.Observation
-	e, err := s.observer.Episode(ctx, s.until, m.Step, m.change.Title, s.run.Settle, func(ctx context.Context, mark func(string)) (err error) {
+	e, err := s.observer.Episode(ctx, s.until, m.Step, m.change.Title, settleAgain, func(ctx context.Context, mark func(string)) (err error) {
 		failed := disrupt.Run(ctx, m.change, mark)
 		o, err = s.look(ctx, m.watch && failed == nil)
 		return cmp.Or(failed, err)
@@ -299,6 +299,9 @@ func (s *Session) look(ctx context.Context, watch bool) (observe.Observation, er
 }
 
 const (
+	// settleAgain is how long scrapes may take to be well once more after a look, which
+	// has waited for them already: seven of them, at an interval of 2 s.
+	settleAgain = 15 * time.Second
 	// goneTimeout bounds the end of a pod: its grace period is 30 s at most.
 	goneTimeout = time.Minute
 	// discoveryDelay is how long Prometheus may keep a target that is gone: its
