@@ -19,7 +19,7 @@ var controlPlaneRules = []Rule{
 	{
 		Code: "injector-missing", Layer: LayerControlPlane,
 		Title:   "The cluster has no injection webhook",
-		Hides:   []string{"injection-pod-older", "injection-not-requested"},
+		Hides:   []string{"injection-pod-older", "injection-not-requested", "target-not-in-mesh"},
 		Explain: injectorMissing,
 	},
 }
@@ -83,10 +83,22 @@ func injectorMissing(f *facts) []finding {
 	if _, unread := f.unread("injection webhooks"); unread {
 		return nil
 	}
+	const (
+		seen   = "no MutatingWebhookConfiguration of the cluster injects sidecars"
+		change = "install Istio's injection webhook: it comes with istiod, or with a revision's tag"
+	)
 	var found []finding
 	for _, r := range f.replicas {
 		if r.pod != nil && proxyOf(r.pod) == nil {
-			found = append(found, certain(r.about(), "no MutatingWebhookConfiguration of the cluster injects sidecars", "install Istio's injection webhook: it comes with istiod, or with a revision's tag"))
+			found = append(found, certain(r.about(), seen, change))
+		}
+	}
+	for _, t := range f.targets {
+		if t.pod == nil || t.Scheme != "https" || proxyOf(t.pod) != nil {
+			continue
+		}
+		if c, ok := t.confidence(plainClasses...); ok {
+			found = append(found, t.finding(c, fmt.Sprintf("%s, and pod %s has no %s; %s", seen, t.name, proxyName, t.says()), change+"; then restart the workload of "+ownerOf(t.pod)))
 		}
 	}
 	return found
