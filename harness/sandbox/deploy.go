@@ -77,7 +77,7 @@ func (s *Sandbox) objects(accessLogFits bool) ([]*unstructured.Unstructured, err
 	if !accessLogFits {
 		objects = append(objects, accessLog())
 	}
-	edits := []manifests.Edit{namespaced, counting, s.labelled}
+	edits := []manifests.Edit{namespaced, counting, s.labelled, stack.EndsSoon}
 	if s.PodSecurity != "" {
 		edits = append(edits, restricted)
 	}

@@ -67,10 +67,8 @@ func goodSubject(f Fault) (*Subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Prometheus ends at once when it is told to, and what a fault puts beside it must.
-	ends := manifests.OnlyKind("Prometheus", manifests.Set(int64(5), "spec", "terminationGracePeriodSeconds"))
 	s.Objects = append(s.Objects, namespace(own))
-	s.Objects = append(s.Objects, manifests.Apply(setUp, manifests.InNamespace(own), ends)...)
+	s.Objects = append(s.Objects, manifests.Apply(setUp, manifests.InNamespace(own), stack.EndsSoon)...)
 	return s, nil
 }
 
