@@ -42,7 +42,21 @@ func (s subject) otherRoot(roots ...[]string) {
 	s.Episodes = []observe.Episode{e}
 }
 
+// otherDomain lets the replica have gone from one trust domain to another and back.
+func (s subject) otherDomain(domains ...string) {
+	e := observe.Episode{Disruption: "control-plane"}
+	for i, domain := range domains {
+		c := observe.Certificate{Serial: string(rune('a' + i)), URIs: []string{"spiffe://" + domain + "/ns/default/sa/prometheus-full-access"}}
+		e.Certs = append(e.Certs, observe.Sighting{At: s.At.Add(time.Duration(i-len(domains)) * time.Second), Pod: "prometheus-default-0", Certificate: c})
+	}
+	s.Episodes = []observe.Episode{e}
+}
+
 var upgradeCases = []testCase{
+	{
+		name: "the trust domain changed meanwhile", on: anUpgrade, code: "trust-domain-mismatch", says: []string{"from the trust domain cluster.local to another.example"},
+		spoil: func(s subject) { s.otherDomain("cluster.local", "cluster.local", "another.example") },
+	},
 	{
 		name: "a target's pods refused: injector astray", on: anUpgrade, code: "injector-unreachable",
 		says:  []string{"ReplicaSet default/productpage-v1-d6c697fbc", "there is no Service istio-system/" + nowhere, "MutatingWebhookConfiguration istio-sidecar-injector"},

@@ -155,7 +155,33 @@ func trustDomainMismatch(f *facts) []finding {
 				fmt.Sprintf("mesh configuration: add %s to trustDomainAliases, or restart the pods of %s so that they get the mesh's present domain", domain, f.prometheus)))
 		}
 	})
+	for _, e := range f.o.Episodes {
+		for _, r := range f.replicas {
+			if from, to, at := movedIn(e, r.name); from != to {
+				found = append(found, certain(r.about(), fmt.Sprintf("the certificates of pod %s/%s went from the trust domain %s to %s, seen at %s: until both ends of a scrape had changed, neither accepted the other", f.namespace, r.name, from, to, clock(at)),
+					fmt.Sprintf("mesh configuration: before trustDomain changes, add %s to trustDomainAliases", from)))
+			}
+		}
+	}
 	return found
+}
+
+// movedIn is between which trust domains the certificates of a replica changed first in
+// the course of an episode, and when that was seen; the same one twice if they did not.
+func movedIn(e observe.Episode, pod string) (from, to string, at time.Time) {
+	for _, s := range e.Certs {
+		if s.Pod != pod || len(s.Certificate.URIs) == 0 {
+			continue
+		}
+		domain, _, _ := strings.Cut(strings.TrimPrefix(s.Certificate.URIs[0], "spiffe://"), "/")
+		switch {
+		case from == "":
+			from, to = domain, domain
+		case domain != from:
+			return from, domain, s.At
+		}
+	}
+	return from, to, at
 }
 
 func chainIncomplete(f *facts) []finding {
