@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,52 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-const unreachable = `Error creating: Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": service "istiod" not found`
-
-func TestPodsAreHopelessWhileTheirWebhookCannotBeCalled(t *testing.T) {
-	began := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	from := began.Add(refusalPatience)
-	event := func(message string, last time.Time) corev1.Event {
-		return corev1.Event{Message: message, LastTimestamp: metav1.NewTime(last), InvolvedObject: corev1.ObjectReference{Name: "shop-5c9"}}
-	}
-	other, set := event(unreachable, from), event(unreachable, from)
-	other.InvolvedObject.Name, set.InvolvedObject.Name = "shopping-5c9", "shop"
-	series := event(unreachable, began)
-	series.Series = &corev1.EventSeries{LastObservedTime: metav1.NewMicroTime(from)}
-	for name, c := range map[string]struct {
-		events   []corev1.Event
-		hopeless bool
-	}{
-		"nothing is refused":         {nil, false},
-		"at once, and then no more":  {[]corev1.Event{event(unreachable, began)}, false},
-		"still, when patience ends":  {[]corev1.Event{event(unreachable, from)}, true},
-		"still, told as a series":    {[]corev1.Event{series}, true},
-		"in an earlier upgrade":      {[]corev1.Event{event(unreachable, began.Add(-time.Hour))}, false},
-		"for a quota, which may end": {[]corev1.Event{event(`Error creating: pods "x" is forbidden: exceeded quota`, from)}, false},
-		"of a StatefulSet":           {[]corev1.Event{set}, true},
-		"of another workload":        {[]corev1.Event{other}, false},
-		"by the webhook itself":      {[]corev1.Event{event(`Error creating: admission webhook "x" denied the request`, from)}, false},
-	} {
-		_, hopeless := lastRefusal(c.events, "shop", from)
-		assert.Equal(t, c.hopeless, hopeless, name)
-	}
-	last, _ := lastRefusal([]corev1.Event{event(unreachable+" 1", from), event(unreachable+" 2", from.Add(time.Minute))}, "shop", from)
-	assert.Equal(t, unreachable+" 2", last.Message)
-}
-
-// Events tell whole seconds: one that came in the second in which patience ended counts.
-func TestAnEventIsNotMissedForItsWholeSeconds(t *testing.T) {
-	from := time.Date(2026, 11, 25, 12, 0, 0, 999e6, time.UTC)
-	_, hopeless := lastRefusal([]corev1.Event{{Message: unreachable, LastTimestamp: metav1.NewTime(from.Truncate(time.Second))}}, "", from)
-	assert.True(t, hopeless)
-}
+const unreachable = `Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": service "istiod" not found`
 
 func TestBeforeItsTimeNobodyIsAskedWhatIsRefused(t *testing.T) {
 	assert.NoError(t, refusalsOf(nil, "default", "shop").hopeless(t.Context()), "without a client")
@@ -87,36 +49,79 @@ func TestWebhooksGoAstrayAndBack(t *testing.T) {
 }
 
 // A wait for a pod that cannot come ends with what the API server says of it, long before
-// its time-out.
+// its time-out. What is refused for another reason may come yet.
 func TestAWaitForPodsThatCannotComeEnds(t *testing.T) {
-	var asked []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		switch r.URL.Path {
-		case "/api":
-			fmt.Fprint(w, `{"kind": "APIVersions", "versions": ["v1"]}`)
-		case "/api/v1":
-			fmt.Fprint(w, `{"kind": "APIResourceList", "groupVersion": "v1", "resources": [{"name": "events", "kind": "Event", "namespaced": true}]}`)
-		case "/api/v1/namespaces/apps/events":
-			asked = append(asked, r.URL.Query().Get("fieldSelector"))
-			fmt.Fprintf(w, `{"kind": "EventList", "apiVersion": "v1", "items": [{"metadata": {"name": "e"}, "reason": "FailedCreate", "message": %q,
-				"lastTimestamp": %q, "involvedObject": {"kind": "ReplicaSet", "namespace": "apps", "name": "shop-5c9"}}]}`, unreachable, time.Now().UTC().Format(time.RFC3339))
-		default:
-			fmt.Fprint(w, `{"kind": "APIGroupList"}`)
+	for name, c := range map[string]struct {
+		workload string
+		refusal  string // empty if the pod is taken
+		ends     bool
+	}{
+		"of a Deployment":            {"deployments", unreachable, true},
+		"of a StatefulSet":           {"statefulsets", unreachable, true},
+		"of nothing that is there":   {"", unreachable, false},
+		"that is taken by now":       {"deployments", "", false},
+		"for a quota, which may end": {"deployments", `pods "x" is forbidden: exceeded quota`, false},
+		"by the webhook itself":      {"deployments", `admission webhook "x" denied the request`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := &podsRefused{workload: c.workload, refusal: c.refusal}
+			server := httptest.NewServer(api)
+			t.Cleanup(server.Close)
+			client, err := klient.New(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+			require.NoError(t, err)
+			r := refusalsOf(client, "apps", "shop")
+			r.next = time.Now()
+			err = wait.For(t.Context(), "every replica of apps/shop to be ready", func(ctx context.Context) (bool, string, error) {
+				return false, "1 of 2 ready", r.hopeless(ctx)
+			}, wait.Timeout(300*time.Millisecond), wait.Interval(20*time.Millisecond))
+			var ended *wait.Error
+			require.ErrorAs(t, err, &ended)
+			assert.Equal(t, c.ends, ended.Attempts == 1, err.Error())
+			if c.workload != "" {
+				assert.Equal(t, []string{"dryRun=All app=shop"}, api.asked, "once in two seconds, and nothing is stored")
+			}
+			if c.ends {
+				assert.Contains(t, err.Error(), "no pod can be created for apps/shop: "+unreachable)
+				assert.Contains(t, err.Error(), "last state: 1 of 2 ready")
+			}
+		})
+	}
+}
+
+// podsRefused is an API server with one workload that may get no pods.
+type podsRefused struct {
+	workload, refusal string
+	asked             []string
+}
+
+func (p *podsRefused) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	switch r.URL.Path {
+	case "/api":
+		fmt.Fprint(w, `{"kind": "APIVersions", "versions": ["v1"]}`)
+	case "/apis":
+		fmt.Fprint(w, `{"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [{"groupVersion": "apps/v1", "version": "v1"}]}]}`)
+	case "/api/v1":
+		fmt.Fprint(w, `{"kind": "APIResourceList", "groupVersion": "v1", "resources": [{"name": "pods", "kind": "Pod", "namespaced": true}]}`)
+	case "/apis/apps/v1":
+		fmt.Fprint(w, `{"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [
+			{"name": "deployments", "kind": "Deployment", "namespaced": true}, {"name": "statefulsets", "kind": "StatefulSet", "namespaced": true}]}`)
+	case "/apis/apps/v1/namespaces/apps/" + p.workload + "/shop":
+		fmt.Fprint(w, `{"apiVersion": "apps/v1", "spec": {"template": {"metadata": {"labels": {"app": "shop"}}}}}`)
+	case "/api/v1/namespaces/apps/pods":
+		var pod corev1.Pod
+		if err := json.NewDecoder(r.Body).Decode(&pod); err != nil {
+			panic(err)
 		}
-	}))
-	t.Cleanup(server.Close)
-	client, err := klient.New(&rest.Config{Host: server.URL})
-	require.NoError(t, err)
-	r := refusalsOf(client, "apps", "shop")
-	r.began = r.began.Add(-time.Minute)
-	err = wait.For(t.Context(), "every replica of apps/shop to be ready", func(ctx context.Context) (bool, string, error) {
-		return false, "1 of 2 ready", r.hopeless(ctx)
-	})
-	var ended *wait.Error
-	require.ErrorAs(t, err, &ended)
-	assert.Equal(t, 1, ended.Attempts)
-	assert.Contains(t, err.Error(), "no pod is created for the ReplicaSet apps/shop-5c9: "+unreachable)
-	assert.Contains(t, err.Error(), "last state: 1 of 2 ready")
-	assert.Equal(t, []string{"reason=FailedCreate"}, asked)
+		p.asked = append(p.asked, "dryRun="+r.URL.Query().Get("dryRun")+" app="+pod.Labels["app"])
+		if p.refusal != "" {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprintf(w, `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": %q}`, p.refusal)
+			return
+		}
+		fmt.Fprint(w, `{"kind": "Pod", "apiVersion": "v1"}`)
+	default:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`)
+	}
 }
