@@ -156,12 +156,17 @@ func (p *pass) scrapedSince(ctx context.Context, r Replica, targets []Expected, 
 	for _, t := range targets {
 		wanted[t.URL] = true
 	}
-	var instances []string
+	var instances, jobs []string
 	for _, t := range r.Targets {
 		if wanted[t.URL] {
 			instances = append(instances, regexp.QuoteMeta(t.Labels["instance"]))
+			jobs = append(jobs, regexp.QuoteMeta(t.Labels["job"]))
 		}
 	}
+	// Of a monitor that is gone Prometheus marks no series as ended: they are found for
+	// five minutes more, of the same instances.
+	slices.Sort(jobs)
+	jobs = slices.Compact(jobs)
 	if len(instances) == 0 {
 		return true, nil
 	}
@@ -169,7 +174,7 @@ func (p *pass) scrapedSince(ctx context.Context, r Replica, targets []Expected, 
 	if err != nil {
 		return false, err
 	}
-	answer, err := api.Query(ctx, fmt.Sprintf("min(timestamp(up{instance=~%s}))", strconv.Quote(strings.Join(instances, "|"))), time.Now())
+	answer, err := api.Query(ctx, fmt.Sprintf("min(timestamp(up{instance=~%s,job=~%s}))", strconv.Quote(strings.Join(instances, "|")), strconv.Quote(strings.Join(jobs, "|"))), time.Now())
 	if err != nil {
 		return false, err
 	}
