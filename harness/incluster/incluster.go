@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -104,23 +103,11 @@ func (j *Job) Apply(ctx context.Context) (note string, err error) {
 			continue
 		}
 		// First of all, so that nobody takes the namespace for one that was left.
-		if err := sandbox.Reserve(ctx, j.kubernetes, Namespace(j.RunID), j.holder(), j.labels(), time.Now(), j.lasts+margin); err != nil {
+		if err := sandbox.Reserve(ctx, j.kubernetes, Namespace(j.RunID), sandbox.HolderOf(j.RunID), sandbox.LabelsOf(j.RunID), time.Now(), j.lasts+margin); err != nil {
 			return "", explained(err)
 		}
 	}
 	return fmt.Sprintf("Job %s/%s, image %s", Namespace(j.RunID), job.GetName(), j.Image), nil
-}
-
-func (j *Job) holder() string {
-	host, err := os.Hostname()
-	if err != nil {
-		return j.RunID
-	}
-	return j.RunID + " on " + host
-}
-
-func (j *Job) labels() map[string]string {
-	return map[string]string{sandbox.ManagedByLabel: sandbox.ManagedBy, sandbox.RunLabel: j.RunID}
 }
 
 // explained says what to do about an error that is a lack of permission.

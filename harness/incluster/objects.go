@@ -82,7 +82,7 @@ func (j *Job) labelled(u *unstructured.Unstructured) {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	for k, v := range j.labels() {
+	for k, v := range sandbox.LabelsOf(j.RunID) {
 		labels[k] = v
 	}
 	u.SetLabels(labels)

@@ -64,10 +64,7 @@ type Sandbox struct {
 
 // Open makes the clients of a run. Nothing is sent.
 func Open(o Options) (*Sandbox, error) {
-	s := &Sandbox{Options: o, holder: o.RunID}
-	if host, err := os.Hostname(); err == nil {
-		s.holder += " on " + host
-	}
+	s := &Sandbox{Options: o, holder: HolderOf(o.RunID)}
 	var err error
 	if s.Client, err = klient.New(o.Config); err == nil {
 		s.kubernetes, err = kubernetes.NewForConfig(o.Config)
@@ -97,8 +94,20 @@ func (s *Sandbox) Choose(ctx context.Context) error {
 func (s *Sandbox) Stands() bool { return s != nil && s.uid != "" }
 
 // labels are those of all that the run makes.
-func (s *Sandbox) labels() map[string]string {
-	return map[string]string{ManagedByLabel: ManagedBy, RunLabel: s.RunID}
+func (s *Sandbox) labels() map[string]string { return LabelsOf(s.RunID) }
+
+// LabelsOf are the labels of all that a run makes in a cluster that is not ours.
+func LabelsOf(run string) map[string]string {
+	return map[string]string{ManagedByLabel: ManagedBy, RunLabel: run}
+}
+
+// HolderOf is how a Lease names a run: with the host that it is on, if that has a name.
+func HolderOf(run string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		return run
+	}
+	return run + " on " + host
 }
 
 // removeTimeout bounds the removal of the namespace, which was seen to take half a

@@ -68,11 +68,7 @@ func (v Variant) Edits() []manifests.Edit {
 		replicas = 1
 	}
 	return []manifests.Edit{
-		manifests.OnlyKind("Prometheus", func(u *unstructured.Unstructured) {
-			if v.Small {
-				manifests.Set(replicas, "spec", "replicas")(u)
-			}
-		}),
+		manifests.OnlyKind("Prometheus", manifests.Set(replicas, "spec", "replicas")),
 		manifests.OnlyKind("Prometheus", manifests.Set(
 			v.proxyConfig("OUTPUT_CERTS: /etc/istio-output-certs"), "spec", "podMetadata", "annotations", "proxy.istio.io/config")),
 		manifests.OnlyKind("ServiceMonitor", func(u *unstructured.Unstructured) {

@@ -147,7 +147,7 @@ func trustDomainMismatch(f *facts) []finding {
 	var found []finding
 	f.eachCertificate(func(r *replica, c *observe.Certificate) {
 		for _, u := range c.URIs {
-			domain, _, ok := strings.Cut(strings.TrimPrefix(u, "spiffe://"), "/")
+			domain, ok := trustDomainOf(u)
 			if !ok || domain == mesh.TrustDomain || slices.Contains(mesh.TrustDomainAliases, domain) {
 				continue
 			}
@@ -166,6 +166,12 @@ func trustDomainMismatch(f *facts) []finding {
 	return found
 }
 
+// trustDomainOf is that of an identity, if it has one.
+func trustDomainOf(uri string) (domain string, ok bool) {
+	domain, _, ok = strings.Cut(strings.TrimPrefix(uri, "spiffe://"), "/")
+	return domain, ok
+}
+
 // movedIn is between which trust domains the certificates of a replica changed first in
 // the course of an episode, and when that was seen; the same one twice if they did not.
 func movedIn(e observe.Episode, pod string) (from, to string, at time.Time) {
@@ -173,7 +179,7 @@ func movedIn(e observe.Episode, pod string) (from, to string, at time.Time) {
 		if s.Pod != pod || len(s.Certificate.URIs) == 0 {
 			continue
 		}
-		domain, _, _ := strings.Cut(strings.TrimPrefix(s.Certificate.URIs[0], "spiffe://"), "/")
+		domain, _ := trustDomainOf(s.Certificate.URIs[0])
 		switch {
 		case from == "":
 			from, to = domain, domain

@@ -93,13 +93,8 @@ func injectorMissing(f *facts) []finding {
 			found = append(found, certain(r.about(), seen, change))
 		}
 	}
-	for _, t := range f.targets {
-		if t.pod == nil || t.Scheme != "https" || proxyOf(t.pod) != nil {
-			continue
-		}
-		if c, ok := t.confidence(plainClasses...); ok {
-			found = append(found, t.finding(c, fmt.Sprintf("%s, and pod %s has no %s; %s", seen, t.name, proxyName, t.says()), change+"; then restart the workload of "+ownerOf(t.pod)))
-		}
-	}
+	f.eachTargetWithoutProxy(func(t *target, c reports.Confidence) {
+		found = append(found, t.finding(c, fmt.Sprintf("%s, and pod %s has no %s; %s", seen, t.name, proxyName, t.says()), change+"; then restart the workload of "+ownerOf(t.pod)))
+	})
 	return found
 }

@@ -169,20 +169,26 @@ var targetRules = []Rule{
 	},
 }
 
-func targetNotInMesh(f *facts) []finding {
-	var found []finding
+// eachTargetWithoutProxy calls with each target that is scraped by TLS, has no proxy to
+// answer it, and answers as one would that has none.
+func (f *facts) eachTargetWithoutProxy(call func(*target, reports.Confidence)) {
 	for _, t := range f.targets {
 		if t.pod == nil || t.Scheme != "https" || proxyOf(t.pod) != nil {
 			continue
 		}
-		c, ok := t.confidence(plainClasses...)
-		if !ok {
-			continue
+		if c, ok := t.confidence(plainClasses...); ok {
+			call(t, c)
 		}
+	}
+}
+
+func targetNotInMesh(f *facts) []finding {
+	var found []finding
+	f.eachTargetWithoutProxy(func(t *target, c reports.Confidence) {
 		why := f.notInjected(t.pod)
 		found = append(found, t.finding(c, fmt.Sprintf("pod %s has no %s (%s), and %s scrapes it with https; %s", t.name, proxyName, why.seen, t.monitor, t.says()),
 			why.change("the workload of "+ownerOf(t.pod), "spec.template.metadata")+", or scrape it by a monitor of its own with scheme http"))
-	}
+	})
 	return found
 }
 

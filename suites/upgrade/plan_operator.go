@@ -26,10 +26,7 @@ func (s subject) ofOperator() []move {
 		})
 	}
 	replicas := func(stage Stage, r monitoring.OperatorRelease) []move {
-		first := s.replica(stage, firstReplica, "the first replica is made anew, as "+r.Version+" wants it", 0)
-		second := s.replica(stage, "second-replica", "the second replica is made anew, as "+r.Version+" wants it", 1)
-		second.watch = true
-		return []move{first, second}
+		return s.replicasAnew(stage, "as "+r.Version+" wants it")
 	}
 	from, to := s.operator.from, s.operator.to
 	moves := []move{

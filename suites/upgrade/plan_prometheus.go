@@ -24,10 +24,7 @@ func (s subject) ofPrometheus() []move {
 		object := s.move(stage, objectStep, title, func(ctx context.Context) error {
 			return monitoring.Offer(ctx, s.client, s.object(), becomes)
 		})
-		first := s.replica(stage, firstReplica, "the first replica is made anew, of "+becomes.Version, 0)
-		second := s.replica(stage, "second-replica", "the second replica is made anew, of "+becomes.Version, 1)
-		second.watch = true
-		return []move{object, first, second}
+		return append([]move{object}, s.replicasAnew(stage, "of "+becomes.Version)...)
 	}
 	forward, back := way(Forward, s.prometheus.from, s.prometheus.to), way(Back, s.prometheus.to, s.prometheus.from)
 	forward[0], back[0] = s.spoilt(forward[0]), s.mended(back[0])
@@ -36,6 +33,15 @@ func (s subject) ofPrometheus() []move {
 	return append(moves, s.move(Back, "own-strategy", "the StatefulSet replaces pods by itself again, and has none to replace", func(ctx context.Context) error {
 		return monitoring.Roll(ctx, s.client, s.object(), s.prometheus.from)
 	}))
+}
+
+// replicasAnew are the steps that make one replica after the other anew, and how; after
+// the last of them rotations are watched.
+func (s subject) replicasAnew(stage Stage, how string) []move {
+	first := s.replica(stage, firstReplica, "the first replica is made anew, "+how, 0)
+	second := s.replica(stage, "second-replica", "the second replica is made anew, "+how, 1)
+	second.watch = true
+	return []move{first, second}
 }
 
 func (s subject) object() types.NamespacedName {
