@@ -137,7 +137,7 @@ func TestCombinationsAreOfFaultsThatCanBeJudgedTogether(t *testing.T) {
 		for _, id := range p {
 			f, ok := find(id)
 			require.True(t, ok)
-			assert.False(t, f.Mesh != nil || f.Watch || f.Expires || f.Age > 0 || f.Alone || len(f.Later) > 0 || f.Namespace != "" || len(f.Optional) > 0,
+			assert.False(t, f.Mesh != nil || f.Watch || f.Expires || f.Age > 0 || len(f.Later) > 0 || f.Namespace != "" || len(f.Optional) > 0,
 				"%s needs more than a change, which a combination does not take over", id)
 		}
 	}

@@ -44,7 +44,6 @@ type Fault struct {
 	Cause string
 
 	Watch   bool // certificates are short-lived, and their rotation is watched
-	Alone   bool // it disturbs others: it runs by itself, after them
 	Unready bool // its workloads do not all come up, so nobody waits for that
 	Expires bool // it is observed once Prometheus' certificate has ended
 	// Age is how long Prometheus has run before the fault is observed; zero for as
@@ -99,7 +98,7 @@ func Catalogue() []Fault {
 }
 
 // alone reports whether a fault must not run beside others.
-func (f Fault) alone() bool { return f.Alone || f.Mesh != nil }
+func (f Fault) alone() bool { return f.Mesh != nil }
 
 // late reports whether the set-up has to settle before the fault is made.
 func (f Fault) late() bool { return len(f.Later) > 0 || f.Mesh != nil && f.Mesh.Late }

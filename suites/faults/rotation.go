@@ -70,8 +70,12 @@ spec:
 		},
 		{
 			ID: "renewed-without-end", Title: "The certificate is due for renewal as soon as it is there", Why: "facts 2.1: a ratio of 1",
-			Change: []Change{prometheusVariable("SECRET_GRACE_PERIOD_RATIO", "1")},
-			Watch:  true, Alone: true,
+			Change: []Change{
+				prometheusVariable("SECRET_GRACE_PERIOD_RATIO", "1"),
+				// What it renews without end must not take the machine from those beside it.
+				ofPrometheus("200m", "spec", "podMetadata", "annotations", "sidecar.istio.io/proxyCPULimit"),
+			},
+			Watch:   true,
 			Red:     []string{scraperRotated},
 			Unclear: append([]string{targetRotated, certificatesMounted, certificateOwn, targetsUp, metricsQueryable, mutualTLS, notIntercepted}, refusals...),
 			Cause:   "grace-ratio-out-of-range",

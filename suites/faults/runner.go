@@ -52,7 +52,7 @@ func (r *Runner) Run(ctx context.Context, faults []Fault, done func(Outcome)) {
 					outcomes <- t.end(ctx)
 					return nil
 				})
-			case f.Mesh != nil && f.Mesh.Late:
+			case f.Mesh.Late:
 				standing = append(standing, t)
 			default:
 				alone = append(alone, t)

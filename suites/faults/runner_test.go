@@ -43,7 +43,7 @@ func TestOnlyWhatALaterChangeChangesIsAppliedAgain(t *testing.T) {
 // What cannot be made does not need a cluster to be told.
 func TestAFaultThatCannotBeMadeHasAnOutcomeAndOthersAreTried(t *testing.T) {
 	broken := Fault{ID: "broken", Change: []Change{Remove("Service", "reviews")}}
-	alone := Fault{ID: "broken-alone", Alone: true, Change: broken.Change}
+	alone := Fault{ID: "broken-alone", Mesh: &MeshChange{}, Change: broken.Change}
 	var seen []string
 	var atOnce atomic.Int32
 	(&Runner{Parallel: 4}).Run(t.Context(), []Fault{alone, broken, broken, broken}, func(o Outcome) {
@@ -58,7 +58,7 @@ func TestAFaultThatCannotBeMadeHasAnOutcomeAndOthersAreTried(t *testing.T) {
 func TestWhatAnInterruptKeptFromBeingTriedHasNoOutcome(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	(&Runner{}).Run(ctx, []Fault{{ID: "x"}, {ID: "y", Alone: true}}, func(o Outcome) { t.Errorf("%s has an outcome", o.ID) })
+	(&Runner{}).Run(ctx, []Fault{{ID: "x"}, {ID: "y", Mesh: &MeshChange{}}}, func(o Outcome) { t.Errorf("%s has an outcome", o.ID) })
 }
 
 func TestThoseThatWaitMoreThanTheyWorkComeFirst(t *testing.T) {
