@@ -156,13 +156,14 @@ func (s *Session) besideVariant(ctx context.Context, work func(context.Context) 
 	}
 	var marks []observe.Mark
 	var variant *observe.Variant
+	before := s.observation
+	nudge := func(ctx context.Context) error {
+		return cluster.Refresh(ctx, client, s.run.SubjectNamespace(), "operator.prometheus.io/name")
+	}
 	err = disrupt.While(ctx, d, marker(&marks), func(ctx context.Context) error {
 		g, gctx := errgroup.WithContext(ctx)
-		before := s.observation
 		g.Go(func() error {
-			variant = s.observer.Variant(gctx, before, WithoutCA, func(ctx context.Context) error {
-				return cluster.Refresh(ctx, client, s.run.SubjectNamespace(), "operator.prometheus.io/name")
-			})
+			variant = s.observer.Variant(gctx, before, WithoutCA, nudge)
 			return nil
 		})
 		g.Go(func() error { return work(gctx) })
@@ -172,7 +173,14 @@ func (s *Session) besideVariant(ctx context.Context, work func(context.Context) 
 		variant.Marks = marks
 		s.observation.WithoutCA = variant
 	}
-	return err
+	if err != nil || s.run.Mode != run.Check {
+		return err
+	}
+	// The cluster stays, and whoever looks at it next must not find our monitor.
+	if err := s.observer.VariantGone(ctx, before, WithoutCA, nudge); err != nil {
+		s.run.Report.Leftovers = append(s.run.Report.Leftovers, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return nil
 }
 
 // RotateRoot has the mesh change its root of trust, if a check wants to know.
