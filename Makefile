@@ -22,6 +22,7 @@ PROFILE ?=
 LEVEL   ?=
 LABEL   ?=
 REPEAT  ?=
+KUBERNETES ?=
 PROMETHEUS ?=
 ISTIO   ?=
 NEXT    ?=
@@ -72,7 +73,7 @@ OPTIONS := $(if $(IMAGES),-images=$(IMAGES)) $(if $(MIRROR),-mirror=$(MIRROR)) $
 	$(if $(CACHE),-cache=$(CACHE)) $(if $(OUT),-out=$(OUT)) $(if $(SETTLE),-settle=$(SETTLE)) \
 	$(if $(WATCH),-watch=$(WATCH)) $(if $(OUTAGE),-outage=$(OUTAGE)) $(if $(KEY),-key=$(KEY)) $(if $(CONFIG),-config=$(CONFIG)) \
 	$(if $(CHECK),-check='$(CHECK)') $(if $(PROFILE),-profile=$(PROFILE)) $(if $(LEVEL),-level=$(LEVEL)) \
-	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
+	$(if $(LABEL),-label='$(LABEL)') $(if $(REPEAT),-repeat=$(REPEAT)) $(if $(KUBERNETES),-kubernetes=$(KUBERNETES)) $(if $(PROMETHEUS),-prometheus=$(PROMETHEUS)) \
 	$(if $(ISTIO),-istio=$(ISTIO)) $(if $(NEXT),-next=$(NEXT)) \
 	$(if $(NEXT_PROMETHEUS),-next-prometheus=$(NEXT_PROMETHEUS)) $(if $(OPERATOR),-operator=$(OPERATOR)) \
 	$(if $(NEXT_OPERATOR),-next-operator=$(NEXT_OPERATOR)) $(if $(SKIP),-skip='$(SKIP)') $(if $(DRY_RUN),-dry-run)
@@ -218,6 +219,7 @@ help: ## Show this help
 		IMAGES  'registry, packages or auto: where images come from (auto)' \
 		MIRROR  'registry to pull every image through: host:port, or https://host:port' \
 		LOCK    'file with the digests of images in registry mode (harness/image/images.lock.json)' \
+		KUBERNETES 'minor of Kubernetes: 1.37 or 1.36 (1.37); its release depends on IMAGES' \
 		PROMETHEUS 'version of Prometheus: v3.16.0, v3.12.0 or v3.5.0 (v3.16.0)' \
 		ISTIO   'version of Istio: 1.31 or 1.30 (1.31)' \
 		NEXT    'version of Istio to have at hand for `make upgrade MODE=check`; of doctor and watch: that the mesh is to be upgraded to' \

@@ -76,10 +76,14 @@ type Options struct {
 	Engine            *engine.Engine
 	NodeImage         string
 	KubernetesVersion string // of the node image, as in "v1.37.2"
-	BakedNetwork      bool   // the node image brings its own pod network: do not install kind's
+	Baked             *Baked // what the node image has inside where it is not kind's; nil for kind's
 	Dir               string // for the kubeconfig and what the node mounts; exists
 	Audit             bool   // the API server keeps a log of every request: see [Cluster.Audited]
 }
+
+// Baked says what a node image that is not kind's has inside: a pod network, so that
+// kind's is not installed, and etcd and CoreDNS, which kubeadm looks for by these tags.
+type Baked struct{ EtcdTag, CoreDNSTag string }
 
 // Create makes the cluster and waits until its node is ready. A cluster that is
 // returned beside an error is as far as it came: it is the caller's to look at

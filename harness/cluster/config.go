@@ -75,10 +75,13 @@ func buildConfig(o Options, facts hostFacts) (*v1alpha4.Cluster, error) {
 		Name:     o.Name,
 		Networking: v1alpha4.Networking{
 			IPFamily:          v1alpha4.IPv4Family,
-			DisableDefaultCNI: o.BakedNetwork,
+			DisableDefaultCNI: o.Baked != nil,
 		},
 		KubeadmConfigPatches:    []string{kubeletPatch(v, facts)},
 		ContainerdConfigPatches: []string{statsPatch},
+	}
+	if o.Baked != nil {
+		config.KubeadmConfigPatches = append(config.KubeadmConfigPatches, bakedPatch(*o.Baked))
 	}
 	if facts.runtimeSpec != "" {
 		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: facts.runtimeSpec, ContainerPath: runtimeSpecPath, Readonly: true})
@@ -94,6 +97,12 @@ func buildConfig(o Options, facts hostFacts) (*v1alpha4.Cluster, error) {
 	}
 	config.Nodes = []v1alpha4.Node{node}
 	return config, nil
+}
+
+// bakedPatch names what is inside: every minor of kubeadm has tags of its own, which a
+// node cannot pull.
+func bakedPatch(b Baked) string {
+	return "kind: ClusterConfiguration\netcd:\n  local:\n    imageTag: " + b.EtcdTag + "\ndns:\n  imageTag: " + b.CoreDNSTag + "\n"
 }
 
 // statsPatch has containerd look less often at what every container uses. From 2.4 on it

@@ -47,7 +47,11 @@ func TestTheConfigurationOfANode(t *testing.T) {
 		"1.37-without-several-capabilities": {version: "v1.37.2", facts: hostFacts{missingCapabilities: []string{"CAP_SYS_RESOURCE", "CAP_BPF"}, runtimeSpec: "/dir/cri-base.json"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config, err := buildConfig(Options{Name: Prefix + "test", KubernetesVersion: c.version, BakedNetwork: c.baked}, c.facts)
+			o := Options{Name: Prefix + "test", KubernetesVersion: c.version}
+			if c.baked {
+				o.Baked = &Baked{EtcdTag: "3.7.0-0", CoreDNSTag: "v1.14.6"}
+			}
+			config, err := buildConfig(o, c.facts)
 			require.NoError(t, err)
 			got, err := yaml.Marshal(config)
 			require.NoError(t, err)

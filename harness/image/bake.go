@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,19 +16,19 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-// bake writes dir/layer.tar: containerd's root folder with images of the catalogue
+// bake writes dir/layer.tar: containerd's root folder with images
 // imported and unpacked, so that a node has none of them to pull, load or unpack when
 // it starts.
 //
 // Unpacking needs the kernel's overlay file system on something that is not
 // itself an overlay, so it is done by the node's own containerd, alone in a
 // container with a volume.
-func (b *Builder) bake(ctx context.Context, dir string, folders map[string]string, inside func(Image) bool) (err error) {
+func (b *Builder) bake(ctx context.Context, dir string, folders map[string]string, inside []Image) (err error) {
 	work := filepath.Join(dir, "work")
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	images, err := podImages(work, folders, slices.DeleteFunc(Catalogue(), func(i Image) bool { return !inside(i) }))
+	images, err := podImages(work, folders, inside)
 	if err != nil {
 		return err
 	}

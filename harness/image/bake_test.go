@@ -88,7 +88,7 @@ func (e fakeEngine) calls(t *testing.T) string {
 
 func TestBakeLeavesTheLayerAndNothingElse(t *testing.T) {
 	e, dir := newFakeEngine(t), t.TempDir()
-	require.NoError(t, (&Builder{engine: e.Engine}).bake(t.Context(), dir, builtParts(t), packagesNode.inside))
+	require.NoError(t, (&Builder{engine: e.Engine}).bake(t.Context(), dir, builtParts(t), packagesNode(DefaultKubernetes()).baked()))
 
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -102,7 +102,7 @@ func TestBakeLeavesTheLayerAndNothingElse(t *testing.T) {
 
 func TestBakePinsTheImagesAndDropsTheirLayers(t *testing.T) {
 	e := newFakeEngine(t)
-	require.NoError(t, (&Builder{engine: e.Engine}).bake(t.Context(), t.TempDir(), builtParts(t), packagesNode.inside))
+	require.NoError(t, (&Builder{engine: e.Engine}).bake(t.Context(), t.TempDir(), builtParts(t), packagesNode(DefaultKubernetes()).baked()))
 	calls := e.calls(t)
 	assert.Contains(t, calls, "--label=io.cri-containerd.pinned=pinned", "the kubelet must not collect them as garbage")
 	steps := []string{"images import", "content prune references", "stop ", "cp "}
@@ -115,7 +115,7 @@ func TestABakeThatFailsLeavesNothingInTheEngine(t *testing.T) {
 	for _, step := range []string{"load", "run", "import", "prune", "stop", "cp"} {
 		t.Run(step, func(t *testing.T) {
 			e := newFakeEngine(t, step)
-			err := (&Builder{engine: e.Engine}).bake(t.Context(), t.TempDir(), builtParts(t), packagesNode.inside)
+			err := (&Builder{engine: e.Engine}).bake(t.Context(), t.TempDir(), builtParts(t), packagesNode(DefaultKubernetes()).baked())
 			require.ErrorContains(t, err, step+" was refused")
 			assert.Empty(t, e.left(t))
 		})
@@ -126,7 +126,7 @@ func TestABakeThatIsInterruptedLeavesNothingInTheEngine(t *testing.T) {
 	e := newFakeEngine(t, "version") // containerd never answers
 	ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
 	defer cancel()
-	err := (&Builder{engine: e.Engine}).bake(ctx, t.TempDir(), builtParts(t), packagesNode.inside)
+	err := (&Builder{engine: e.Engine}).bake(ctx, t.TempDir(), builtParts(t), packagesNode(DefaultKubernetes()).baked())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "waiting for containerd to answer")
 	require.ErrorContains(t, err, "containerd: wrong flag", "containerd's own log says why")
@@ -138,7 +138,7 @@ func TestWhatAKilledBakeLeftIsRemovedFirst(t *testing.T) {
 	for _, f := range []string{"containers/bake", "images/bake"} {
 		require.NoError(t, os.WriteFile(filepath.Join(e.dir, f), nil, 0o644))
 	}
-	require.NoError(t, (&Builder{engine: e.Engine}).bake(t.Context(), dir, builtParts(t), packagesNode.inside))
+	require.NoError(t, (&Builder{engine: e.Engine}).bake(t.Context(), dir, builtParts(t), packagesNode(DefaultKubernetes()).baked()))
 	calls := e.calls(t)
 	assert.Less(t, strings.Index(calls, "rm --force"), strings.Index(calls, "run --detach"))
 	assert.Equal(t, 2, strings.Count(calls, "rmi --force"))
@@ -147,7 +147,7 @@ func TestWhatAKilledBakeLeftIsRemovedFirst(t *testing.T) {
 
 func TestThatAnEngineKeepsWhatItWasToRemoveIsTold(t *testing.T) {
 	e := newFakeEngine(t, "rm", "rmi")
-	err := (&Builder{engine: e.Engine}).bake(t.Context(), t.TempDir(), builtParts(t), packagesNode.inside)
+	err := (&Builder{engine: e.Engine}).bake(t.Context(), t.TempDir(), builtParts(t), packagesNode(DefaultKubernetes()).baked())
 	require.ErrorContains(t, err, "rm was refused")
 	assert.ErrorContains(t, err, "rmi was refused", "the one does not keep the other from being tried")
 }
@@ -155,8 +155,8 @@ func TestThatAnEngineKeepsWhatItWasToRemoveIsTold(t *testing.T) {
 func TestBakesOfTwoStoresDoNotMeet(t *testing.T) {
 	e := newFakeEngine(t)
 	b := &Builder{engine: e.Engine}
-	require.NoError(t, b.bake(t.Context(), t.TempDir(), builtParts(t), packagesNode.inside))
-	require.NoError(t, b.bake(t.Context(), t.TempDir(), builtParts(t), packagesNode.inside))
+	require.NoError(t, b.bake(t.Context(), t.TempDir(), builtParts(t), packagesNode(DefaultKubernetes()).baked()))
+	require.NoError(t, b.bake(t.Context(), t.TempDir(), builtParts(t), packagesNode(DefaultKubernetes()).baked()))
 	names := map[string]bool{}
 	for line := range strings.Lines(e.calls(t)) {
 		if strings.HasPrefix(line, "run ") {
@@ -174,7 +174,7 @@ func TestANodeThatTheEngineHasIsNotBuilt(t *testing.T) {
 	e := newFakeEngine(t)
 	store, list := newTestStore(t)
 	b := &Builder{root: checkout(t), store: store, engine: e.Engine, progress: func(Progress) { t.Error("something is built") }}
-	tag, err := b.Node(t.Context())
+	tag, err := b.Node(t.Context(), DefaultKubernetes())
 	require.NoError(t, err)
 	assert.Equal(t, "mtls-scrape-conformance/node:"+nodeKeyOf(t, b.root).Short(), tag)
 	assert.Empty(t, list("artefacts"))
@@ -198,7 +198,7 @@ func TestANodeIsAssembledFromItsParts(t *testing.T) {
 	b := &Builder{root: checkout(t), store: store, engine: e.Engine}
 	tr, seen := watched("images", "node")
 	key := keyOf("node")
-	require.NoError(t, b.assemble(t.Context(), packagesNode, key, folders, tr, func(img v1.Image) error {
+	require.NoError(t, b.assemble(t.Context(), packagesNode(DefaultKubernetes()), key, folders, tr, func(img v1.Image) error {
 		return b.load(t.Context(), "mtls-scrape-conformance/node:test", img)
 	}))
 	assert.Equal(t, 2, (*seen)[len(*seen)-1].Done)

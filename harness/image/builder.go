@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,14 +65,14 @@ type part struct {
 
 // parts lists the artefacts that do not depend on each other, in the order in
 // which they are begun.
-func (b *Builder) parts() ([]part, error) {
+func (b *Builder) parts(k Kubernetes) ([]part, error) {
 	var all []part
 	// First what waits on the network and on one core: beside it the Go tool, which
 	// takes every core it can get, keeps the other busy.
 	for _, r := range []rootfs{podRootfs, nodeRootfs} {
 		all = append(all, part{r.name, r.key(), r.make})
 	}
-	built, err := b.builtParts(components)
+	built, err := b.builtParts(k.with(components))
 	if err != nil {
 		return nil, err
 	}
@@ -96,14 +97,14 @@ func (b *Builder) builtParts(of []component) ([]part, error) {
 	return all, nil
 }
 
-// Node returns the tag of the node image in the container engine, made from
-// packages if it is not there. Nothing is built that is in the store.
-func (b *Builder) Node(ctx context.Context) (tag string, err error) {
-	parts, err := b.parts()
+// Node returns the tag of the node image with a minor of Kubernetes in the container
+// engine, made from packages if it is not there. Nothing is built that is in the store.
+func (b *Builder) Node(ctx context.Context, k Kubernetes) (tag string, err error) {
+	parts, err := b.parts(k)
 	if err != nil {
 		return "", err
 	}
-	key, err := b.nodeKey(parts)
+	key, err := b.nodeKey(parts, k)
 	if err != nil {
 		return "", err
 	}
@@ -119,24 +120,25 @@ func (b *Builder) Node(ctx context.Context) (tag string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return tag, b.assemble(ctx, packagesNode, key, folders, t, func(img v1.Image) error { return b.load(ctx, tag, img) })
+	return tag, b.assemble(ctx, packagesNode(k), key, folders, t, func(img v1.Image) error { return b.load(ctx, tag, img) })
 }
 
-// NodeKey names what [Builder.Node] makes in the checkout at root: equal keys mean
-// equal node images. A CI keeps the store by it.
+// NodeKey names what [Builder.Node] makes of the default Kubernetes in the checkout at
+// root: equal keys mean equal node images. A CI keeps the store by it.
 func NodeKey(root string) (Key, error) {
 	b := &Builder{root: root}
-	parts, err := b.parts()
+	k := DefaultKubernetes()
+	parts, err := b.parts(k)
 	if err != nil {
 		return "", err
 	}
-	return b.nodeKey(parts)
+	return b.nodeKey(parts, k)
 }
 
 // nodeKey covers everything that the node image is made of: the parts, the
 // catalogue, kind's files (by the suite's go.sum) and the code here.
-func (b *Builder) nodeKey(parts []part) (Key, error) {
-	all := []string{recipeVersion, fmt.Sprintf("%+v", Catalogue()), ptpNetwork, storageClass}
+func (b *Builder) nodeKey(parts []part, k Kubernetes) (Key, error) {
+	all := []string{recipeVersion, fmt.Sprintf("%+v", catalogueWith(k.Images())), ptpNetwork, storageClass}
 	for _, p := range parts {
 		all = append(all, p.name, string(p.key))
 	}
@@ -208,20 +210,28 @@ func (b *Builder) addModules(ctx context.Context, folders map[string]string, ima
 
 // nodeVariant is what differs between node images.
 type nodeVariant struct {
+	kubernetes   Kubernetes
 	images, node string           // names of its artefacts
 	inside       func(Image) bool // the images that are baked in
 	files        []file           // in addition
 }
 
+// baked are the images inside.
+func (v nodeVariant) baked() []Image {
+	return slices.DeleteFunc(catalogueWith(v.kubernetes.Images()), func(i Image) bool { return !v.inside(i) })
+}
+
 // packagesNode has every image inside.
-var packagesNode = nodeVariant{images: "images", node: "node", inside: func(i Image) bool { return i.Place != host }}
+func packagesNode(k Kubernetes) nodeVariant {
+	return nodeVariant{kubernetes: k, images: "images", node: "node", inside: func(i Image) bool { return i.Place != host }}
+}
 
 // assemble puts a node image together and hands it on.
 func (b *Builder) assemble(ctx context.Context, v nodeVariant, key Key, folders map[string]string, t *tracker, to func(v1.Image) error) error {
 	var baked string
 	err := t.track(v.images, func() (err error) {
 		baked, err = b.store.Get(ctx, v.images, key, func(ctx context.Context, dir string) error {
-			return b.bake(ctx, dir, folders, v.inside)
+			return b.bake(ctx, dir, folders, v.baked())
 		})
 		return err
 	})
@@ -229,7 +239,7 @@ func (b *Builder) assemble(ctx context.Context, v nodeVariant, key Key, folders 
 		return err
 	}
 	return t.track(v.node, func() error {
-		files, err := b.nodeFiles(ctx, folders)
+		files, err := b.nodeFiles(ctx, folders, v.kubernetes)
 		if err != nil {
 			return err
 		}

@@ -49,9 +49,9 @@ func recipes(t *testing.T) string {
 func nodeKeyOf(t *testing.T, root string) Key {
 	t.Helper()
 	b := &Builder{root: root}
-	parts, err := b.parts()
+	parts, err := b.parts(DefaultKubernetes())
 	require.NoError(t, err)
-	key, err := b.nodeKey(parts)
+	key, err := b.nodeKey(parts, DefaultKubernetes())
 	require.NoError(t, err)
 	return key
 }
@@ -90,7 +90,7 @@ func TestTheNodeKeyCoversWhatTheNodeIsMadeOf(t *testing.T) {
 func TestAChangeOfOneComponentRebuildsNoOther(t *testing.T) {
 	root := recipes(t)
 	keys := func() map[string]Key {
-		parts, err := (&Builder{root: root}).parts()
+		parts, err := (&Builder{root: root}).parts(DefaultKubernetes())
 		require.NoError(t, err)
 		m := map[string]Key{}
 		for _, p := range parts {
@@ -111,7 +111,7 @@ func TestAChangeOfOneComponentRebuildsNoOther(t *testing.T) {
 }
 
 func TestRecipesThatAreNotThereAreNamed(t *testing.T) {
-	_, err := (&Builder{root: t.TempDir()}).parts()
+	_, err := (&Builder{root: t.TempDir()}).parts(DefaultKubernetes())
 	assert.ErrorContains(t, err, "reading the recipe in")
 	_, err = envoyKey(t.TempDir())
 	assert.ErrorContains(t, err, "reading Envoy's pin")
@@ -421,7 +421,7 @@ func insideNode() []Image {
 func TestTheArchiveOfOurOwnImagesHasThoseAndNoOthers(t *testing.T) {
 	store, _ := newTestStore(t)
 	b := &Builder{root: checkout(t), store: store, progress: func(Progress) {}}
-	parts, err := b.parts()
+	parts, err := b.parts(DefaultKubernetes())
 	require.NoError(t, err)
 	for _, p := range parts {
 		if p.name == "probe" { // as if it had been built before

@@ -14,7 +14,8 @@ import (
 // Versions of everything that is installed. Where a version is also a pin in a
 // component's go.mod, a test holds the two together.
 const (
-	// KubernetesVersion is what the node image runs when it is built from packages.
+	// KubernetesVersion is what the node image runs when it is built from packages,
+	// unless a run chooses another of [KubernetesMinors].
 	KubernetesVersion = "v1.37.2"
 	// IstioVersion is the release in registry mode. From packages it is the commit of
 	// the same minor in [istioCommits].
@@ -68,27 +69,12 @@ func static(from, path string) recipe {
 
 // Catalogue lists every image that a run needs.
 func Catalogue() []Image {
-	k8s := func(name, tag string, r recipe) Image {
-		return Image{Name: name, Reference: "registry.k8s.io/" + tag, Place: node, recipe: r}
-	}
-	images := []Image{
-		{
-			// kind v0.33.0's own default; from packages it is assembled by [Builder.Node].
-			Name: "node", Place: host,
-			Reference: "docker.io/kindest/node:" + RegistryKubernetesVersion,
-			Digest:    "sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
-		},
-		// What `kubeadm config images list` prints for this version; the names are kubeadm's.
-		k8s("kube-apiserver", "kube-apiserver:"+KubernetesVersion, static("kubernetes/kube-apiserver", "/usr/local/bin/kube-apiserver")),
-		k8s("kube-controller-manager", "kube-controller-manager:"+KubernetesVersion, static("kubernetes/kube-controller-manager", "/usr/local/bin/kube-controller-manager")),
-		k8s("kube-scheduler", "kube-scheduler:"+KubernetesVersion, static("kubernetes/kube-scheduler", "/usr/local/bin/kube-scheduler")),
-		k8s("kube-proxy", "kube-proxy:"+KubernetesVersion, recipe{
-			debian: true, programs: []file{program("kubernetes/kube-proxy", "/usr/local/bin/kube-proxy")},
-		}),
-		k8s("etcd", "etcd:3.7.0-0", static("etcd/etcd", "/usr/local/bin/etcd")),
-		k8s("coredns", "coredns/coredns:v1.14.6", static("coredns/coredns", "/coredns")),
-		k8s("pause", pauseTag, static("pause/pause", "/pause")),
-	}
+	// What `kubeadm config images list` prints for the default version; the names are kubeadm's.
+	images := append(DefaultKubernetes().Images(),
+		kubernetesImage("etcd", "etcd:3.7.0-0", static("etcd/etcd", "/usr/local/bin/etcd")),
+		kubernetesImage("coredns", "coredns/coredns:v1.14.6", static("coredns/coredns", "/coredns")),
+		kubernetesImage("pause", pauseTag, static("pause/pause", "/pause")),
+	)
 	images = append(images, istioImages("istio", IstioVersion)...)
 	images = append(images, prometheusImages("prometheus", PrometheusVersion)...)
 	images = append(images, operatorImages("prometheus-operator", OperatorVersion)...)

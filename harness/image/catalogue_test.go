@@ -220,29 +220,6 @@ func tag(name string) string {
 	return t
 }
 
-func TestKubernetesIsThePinnedRelease(t *testing.T) {
-	assert.Equal(t, KubernetesVersion, componentPin(t, "kubernetes", "k8s.io/kubernetes"))
-	for _, i := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"} {
-		assert.Equal(t, KubernetesVersion, tag(i))
-	}
-	minor := strings.Split(strings.TrimPrefix(KubernetesVersion, "v"), ".")
-	flags := ldflagsOf(t, "kubernetes")
-	assert.Contains(t, flags, "component-base/version.gitMajor="+minor[0]+" ")
-	assert.Contains(t, flags, "component-base/version.gitMinor="+minor[1]+" ")
-}
-
-// Outside of Kubernetes' own tree its staging modules are v0.MINOR.PATCH.
-func TestTheStagingModulesAreThoseOfTheRelease(t *testing.T) {
-	gomod, err := os.ReadFile(filepath.Join(checkout(t), "harness/image/components/kubernetes/go.mod"))
-	require.NoError(t, err)
-	want := "v0" + strings.TrimPrefix(KubernetesVersion, "v1")
-	replaced := regexp.MustCompile(`(?m)^\s*(?:replace )?(k8s\.io/\S+)(?: v\S+)? => k8s\.io/\S+ (v\S+)$`).FindAllStringSubmatch(string(gomod), -1)
-	require.NotEmpty(t, replaced)
-	for _, r := range replaced {
-		assert.Equal(t, want, r[2], r[1])
-	}
-}
-
 func TestIstioIsThePinnedCommitOfTheSameMinor(t *testing.T) {
 	assert.Equal(t, IstioVersion, tag("pilot"))
 	assert.Equal(t, IstioVersion, tag("proxyv2"))

@@ -33,18 +33,7 @@ type build struct {
 // components lists everything that is built with the Go tool, the slowest first,
 // so that the long ones are not left for last.
 var components = []component{
-	{name: "kubernetes", builds: []build{{
-		packages: []string{
-			"k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kubeadm", "k8s.io/kubernetes/cmd/kubectl",
-			"k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager",
-			"k8s.io/kubernetes/cmd/kube-scheduler", "k8s.io/kubernetes/cmd/kube-proxy",
-		},
-		// kubeadm refuses to run without a version; the client sends its own to servers.
-		ldflags: "-X k8s.io/component-base/version.gitVersion=" + KubernetesVersion +
-			" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37" +
-			" -X k8s.io/component-base/version.gitTreeState=clean" +
-			" -X k8s.io/client-go/pkg/version.gitVersion=" + KubernetesVersion,
-	}}},
+	DefaultKubernetes().build(),
 	istioComponent("istio", IstioVersion),
 	prometheusComponent("prometheus", PrometheusVersion),
 	operatorComponent("prometheus-operator", OperatorVersion),

@@ -14,7 +14,7 @@ import (
 // nodeFiles lists what turns a Debian root file system into a kind node: the
 // files of kind's own base image, Kubernetes, containerd, and the network and
 // storage manifests.
-func (b *Builder) nodeFiles(ctx context.Context, parts map[string]string) ([]file, error) {
+func (b *Builder) nodeFiles(ctx context.Context, parts map[string]string, k Kubernetes) ([]file, error) {
 	kind, err := b.kindBase(ctx)
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (b *Builder) nodeFiles(ctx context.Context, parts map[string]string) ([]fil
 		return nil, err
 	}
 	for _, p := range []string{"kubelet", "kubeadm", "kubectl"} {
-		files = append(files, file{from: filepath.Join(parts["kubernetes"], p), path: "/usr/bin/" + p, mode: 0o755})
+		files = append(files, file{from: filepath.Join(parts[k.component()], p), path: "/usr/bin/" + p, mode: 0o755})
 	}
 	for _, p := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} {
 		files = append(files, file{from: filepath.Join(parts["containerd"], p), path: "/usr/local/bin/" + p, mode: 0o755})
@@ -46,7 +46,7 @@ func (b *Builder) nodeFiles(ctx context.Context, parts map[string]string) ([]fil
 		file{path: "/etc/containerd/cri-base.json", content: runtimeSpec},
 		file{path: "/opt/cni/bin", link: "/usr/lib/cni"},
 		file{path: "/etc/cni/net.d/10-ptp.conflist", content: []byte(ptpNetwork)},
-		file{path: "/kind/version", content: []byte(KubernetesVersion)},
+		file{path: "/kind/version", content: []byte(k.Packages)},
 		file{path: "/kind/manifests/default-storage.yaml", content: []byte(storageClass)},
 		file{path: "/etc/kubernetes/manifests/.keep", content: []byte{}},
 	), nil

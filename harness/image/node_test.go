@@ -97,7 +97,7 @@ func fakePrograms(t *testing.T) map[string]string {
 
 func nodeFilesOf(t *testing.T) map[string]file {
 	t.Helper()
-	files, err := (&Builder{root: checkout(t)}).nodeFiles(t.Context(), fakePrograms(t))
+	files, err := (&Builder{root: checkout(t)}).nodeFiles(t.Context(), fakePrograms(t), DefaultKubernetes())
 	require.NoError(t, err)
 	return byPath(t, files)
 }

@@ -45,7 +45,7 @@ func (b *Builder) OwnImages(ctx context.Context, work string) (map[name.Referenc
 // Archive makes images from packages and writes them to a file, from which a node
 // can load them.
 func (b *Builder) Archive(ctx context.Context, to string, images ...Image) error {
-	parts, err := b.parts()
+	parts, err := b.parts(DefaultKubernetes())
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,8 @@ func (b *blobs) Put(_ context.Context, _ string, hash v1.Hash, content io.ReadCl
 // only Kubernetes' images inside and a manifest for kind to install, where kind's
 // brings its pod network. This one's network needs nothing installed.
 var publishedNode = nodeVariant{
-	images: "published-images", node: "published-node",
+	kubernetes: DefaultKubernetes(),
+	images:     "published-images", node: "published-node",
 	inside: func(i Image) bool { return i.Place == node },
 	files:  []file{{path: "/kind/manifests/default-cni.yaml", content: []byte(noNetwork)}},
 }
@@ -145,11 +146,11 @@ func (b *Builder) Published(ctx context.Context, work string) (map[name.Referenc
 	if err := ensureHostTools(ctx); err != nil {
 		return nil, err
 	}
-	parts, err := b.parts()
+	parts, err := b.parts(publishedNode.kubernetes)
 	if err != nil {
 		return nil, err
 	}
-	key, err := b.nodeKey(parts)
+	key, err := b.nodeKey(parts, publishedNode.kubernetes)
 	if err != nil {
 		return nil, err
 	}

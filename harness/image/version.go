@@ -74,6 +74,9 @@ func (p Product) Component(version string) string {
 // spares build the versions that only some runs need.
 func spares() []component {
 	var all []component
+	for _, k := range KubernetesMinors()[1:] {
+		all = append(all, k.build())
+	}
 	for _, p := range products() {
 		for _, v := range p.Versions[1:] {
 			all = append(all, p.build(p.Component(v), v))

@@ -14,6 +14,9 @@ import (
 func spareImages(t *testing.T) []Image {
 	t.Helper()
 	var all []Image
+	for _, k := range KubernetesMinors()[1:] {
+		all = append(all, k.Images()...)
+	}
 	for _, p := range products() {
 		for _, v := range p.Versions[1:] {
 			images, err := p.Images(v)

@@ -35,11 +35,12 @@ type Options struct {
 	Dir         string // for files of the cluster; exists, and is removed by the caller
 	Cache       string // for artefacts that outlive the run
 	Images      image.Source
-	Mirror      image.Mirror // asked in place of every registry, if there is one
-	Lock        string       // file with the digests of images; the checkout's own if empty
-	Prometheus  string       // version, one of those that [image.Prometheus] has
-	Istio       string       // version, one of those that [image.Istio] has
-	Next        string       // version of Istio to have at hand for an upgrade, if any
+	Mirror      image.Mirror     // asked in place of every registry, if there is one
+	Lock        string           // file with the digests of images; the checkout's own if empty
+	Kubernetes  image.Kubernetes // the default one if zero
+	Prometheus  string           // version, one of those that [image.Prometheus] has
+	Istio       string           // version, one of those that [image.Istio] has
+	Next        string           // version of Istio to have at hand for an upgrade, if any
 	// NextPrometheus is the version of Prometheus to have at hand for an upgrade, if any.
 	NextPrometheus string
 	// Operator and NextOperator are the same of the Operator, those that [image.Operator]
@@ -130,7 +131,8 @@ type sources struct {
 	madeHere   bool   // from packages, whether by this run or for the mirror
 	references image.References
 	nodeImage  string
-	kubernetes string
+	minor      image.Kubernetes
+	kubernetes string // release of it
 	istio      mesh.Release
 	next       mesh.Release
 	prometheus string   // version
@@ -164,8 +166,8 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 	if p.source == image.Registry {
 		return p.String(), p.fromRegistry(ctx, builder)
 	}
-	p.kubernetes = image.KubernetesVersion
-	if p.nodeImage, err = builder.Node(ctx); err != nil {
+	p.kubernetes = p.minor.Packages
+	if p.nodeImage, err = builder.Node(ctx, p.minor); err != nil {
 		return "", err
 	}
 	note = "from packages: " + p.nodeImage
@@ -179,7 +181,7 @@ func (p *sources) find(ctx context.Context, o Options) (note string, err error) 
 
 // choose settles the versions, and says of which images the run has chosen one.
 func (p *sources) choose(ctx context.Context, o Options, root string) (images []image.Image, err error) {
-	p.prometheus = o.Prometheus
+	p.prometheus, p.minor = o.Prometheus, cmp.Or(o.Kubernetes, image.DefaultKubernetes())
 	if images, err = image.Prometheus.Images(o.Prometheus); err != nil {
 		return nil, err
 	}
@@ -252,8 +254,10 @@ func (p *sources) chooseNext(ctx context.Context, o Options, root string) (image
 }
 
 // refer gives the references of every image, with some in the place of the
-// catalogue's, and sees that the registries have them.
+// catalogue's, and those of the minor of Kubernetes, and sees that the registries have
+// them.
 func (p *sources) refer(ctx context.Context, root string, instead []image.Image) (image.References, error) {
+	instead = slices.Concat(instead, p.minor.Images())
 	if p.source == image.Packages {
 		return image.PackagesReferences(instead...), nil
 	}
@@ -285,7 +289,7 @@ func (p *sources) release(ctx context.Context, root, version string, references 
 
 // fromRegistry takes from the registries what the nodes cannot pull.
 func (p *sources) fromRegistry(ctx context.Context, builder *image.Builder) (err error) {
-	p.nodeImage, p.kubernetes = p.references["node"], image.RegistryKubernetesVersion
+	p.nodeImage, p.kubernetes = p.references["node"], p.minor.Registry
 	if p.mirror != (image.Mirror{}) {
 		if p.nodeImage, err = builder.Pull(ctx, p.nodeImage, p.mirror.Transport()); err != nil {
 			return err
@@ -314,10 +318,14 @@ func (p sources) String() string {
 }
 
 func (s *Stack) makeCluster(ctx context.Context, o Options, p sources) (note string, err error) {
-	s.Cluster, err = cluster.Create(ctx, cluster.Options{
+	options := cluster.Options{
 		Name: o.ClusterName, Engine: p.engine, NodeImage: p.nodeImage, KubernetesVersion: p.kubernetes,
-		BakedNetwork: p.source == image.Packages, Dir: o.Dir, Audit: o.Setting != nil,
-	})
+		Dir: o.Dir, Audit: o.Setting != nil,
+	}
+	if p.source == image.Packages {
+		options.Baked = &cluster.Baked{EtcdTag: image.BakedTag("etcd"), CoreDNSTag: image.BakedTag("coredns")}
+	}
+	s.Cluster, err = cluster.Create(ctx, options)
 	if err != nil {
 		return "", err
 	}

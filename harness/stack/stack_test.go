@@ -55,6 +55,8 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 	t.Setenv("GOPROXY", "off") // nothing is fetched for a test
 	root, err := image.Root()
 	require.NoError(t, err)
+	older, err := image.ParseKubernetes("1.36")
+	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		options Options
 		lacking []string
@@ -67,6 +69,7 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 		"an older Operator":        {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Operator: "v0.91.0"}, []string{"prometheus-operator:v0.91.0", "prometheus-config-reloader:v0.91.0"}},
 		"an upgrade of it":         {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Operator: "v0.91.0", NextOperator: "v0.92.0"}, []string{"prometheus-operator:v0.91.0", "prometheus-config-reloader:v0.91.0"}},
 		"one between two others":   {Options{Prometheus: "v3.5.0", Istio: "1.31.0", NextPrometheus: "v3.12.0"}, []string{"prometheus:v3.5.0", "prometheus:v3.12.0"}},
+		"an older Kubernetes":      {Options{Kubernetes: older, Prometheus: "v3.16.0", Istio: "1.31.0", NextPrometheus: "v3.12.0"}, []string{"prometheus:v3.12.0"}},
 		"an upgrade backward":      {Options{Prometheus: "v3.16.0", Istio: "1.31.0", Next: "1.30.4"}, []string{"pilot:1.30.4", "proxyv2:1.30.4"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,6 +86,9 @@ func TestARunHasTheVersionsThatItAsksFor(t *testing.T) {
 				}
 			}
 			assert.Equal(t, c.lacking, lacking)
+			kubernetes := cmp.Or(c.options.Kubernetes, image.DefaultKubernetes())
+			assert.Equal(t, "kube-apiserver:"+kubernetes.Packages, path.Base(p.references["kube-apiserver"]), "it is in the node image")
+			assert.Equal(t, "node:"+kubernetes.Registry, path.Base(p.references["node"]))
 			assert.Equal(t, c.options.Prometheus, p.prometheus)
 			assert.Equal(t, "prometheus:"+c.options.Prometheus, path.Base(p.references["prometheus"]))
 			assert.Equal(t, c.options.NextPrometheus, p.nextPrometheus.Version)

@@ -65,6 +65,8 @@ type Config struct {
 	Images image.Source
 	Mirror image.Mirror // registry to ask in place of every other
 	Lock   string       // file with the digests of images; the checkout's own if empty
+	// Kubernetes is the minor to run; its release depends on where images come from.
+	Kubernetes image.Kubernetes
 	// Istio is the version to run, as in "1.30.4".
 	Istio string
 	// Next is the version of Istio to have at hand for an upgrade; empty for none.
@@ -375,7 +377,7 @@ func (c Config) Settings() map[string]string {
 	maps.Copy(settings, c.sandboxSettings())
 	maps.Copy(settings, c.inClusterSettings())
 	maps.Copy(settings, map[string]string{
-		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "next-prometheus": c.NextPrometheus, "operator": c.Operator, "next-operator": c.NextOperator, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
+		"mode": string(c.Mode), "images": string(c.Images), "mirror": c.Mirror.String(), "lock": c.Lock, "kubernetes": c.Kubernetes.String(), "prometheus": c.Prometheus, "istio": c.Istio, "next": c.Next, "next-prometheus": c.NextPrometheus, "operator": c.Operator, "next-operator": c.NextOperator, "cluster": c.Cluster, "keep": fmt.Sprint(c.Keep),
 		"out": c.Out, "cache": c.Cache, "settle": c.Settle.String(), "watch": c.Watch.String(), "outage": c.Outage.String(), "repeat": fmt.Sprint(c.Repeat),
 		"check": check, "profile": strings.Join(c.Profiles, ","), "level": strings.Join(c.Levels, ","), "label": label, "skip": strings.Join(skip, "; "),
 		"key": c.keyFile, "dry-run": fmt.Sprint(c.DryRun), "observation": c.Observation,

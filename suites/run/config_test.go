@@ -226,7 +226,7 @@ func TestSettingsNameTheClustersOfAFleet(t *testing.T) {
 }
 
 func TestSettingsHaveEveryOption(t *testing.T) {
-	c, flags, err := load(t, "", "-mode=e2e", "-images=packages", "-prometheus=v3.12.0", "-istio=1.30", "-next=1.31", "-next-prometheus=v3.16", "-operator=v0.91", "-next-operator=v0.92", "-cluster=mtls-scrape-x", "-keep", "-out=/o", "-cache=/c", "-settle=1s", "-watch=2m", "-outage=7s", "-repeat=3",
+	c, flags, err := load(t, "", "-mode=e2e", "-images=packages", "-kubernetes=1.36", "-prometheus=v3.12.0", "-istio=1.30", "-next=1.31", "-next-prometheus=v3.16", "-operator=v0.91", "-next-operator=v0.92", "-cluster=mtls-scrape-x", "-keep", "-out=/o", "-cache=/c", "-settle=1s", "-watch=2m", "-outage=7s", "-repeat=3",
 		"-check=^a", "-profile=scrape,refusal", "-level=core", "-label=disruptive=false", "-skip=b=why", "-skip=a=because", "-dry-run", "-observation=/x.json",
 		"-before=a", "-after=b", "-allow=c.yaml", "-dir=d", "-public-key=e.pub", "-format=json",
 		"-kubeconfig=k", "-context=prod", "-mesh-kubeconfig=m", "-mesh-context=plane", "-namespace=monitoring", "-prom=k8s", "-permit=exec,portforward", "-history=6h", "-for=30m", "-until=done",
@@ -235,7 +235,7 @@ func TestSettingsHaveEveryOption(t *testing.T) {
 	require.NoError(t, err)
 	settings := c.Settings()
 	assert.Equal(t, map[string]string{
-		"mode": "e2e", "images": "packages", "prometheus": "v3.12.0", "istio": "1.30.4", "next": "1.31.0", "next-prometheus": "v3.16.0", "operator": "v0.91.0", "next-operator": "v0.92.0", "cluster": "mtls-scrape-x", "keep": "true", "out": "/o", "cache": "/c", "settle": "1s", "watch": "2m0s", "outage": "7s", "repeat": "3",
+		"mode": "e2e", "images": "packages", "kubernetes": "1.36", "prometheus": "v3.12.0", "istio": "1.30.4", "next": "1.31.0", "next-prometheus": "v3.16.0", "operator": "v0.91.0", "next-operator": "v0.92.0", "cluster": "mtls-scrape-x", "keep": "true", "out": "/o", "cache": "/c", "settle": "1s", "watch": "2m0s", "outage": "7s", "repeat": "3",
 		"check": "^a", "profile": "scrape,refusal", "level": "core", "label": "disruptive=false", "skip": "a=because; b=why", "dry-run": "true", "key": "", "observation": "/x.json",
 		"in-cluster": "false", "image": "r.example/suite:v1", "run-id": "run-7", "deliver": "log",
 		"revision": "1-31", "registry": "r.example/team", "pod-security": "restricted", "allow-disruption": "root-rotated,operator-restart",

@@ -267,7 +267,7 @@ func (r *Run) setUp() error {
 	}
 	options := stack.Options{
 		ClusterName: r.Cluster, Dir: r.dir, Cache: r.Cache, Images: r.Images, Mirror: r.Mirror, Lock: r.Lock,
-		Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, NextPrometheus: r.NextPrometheus,
+		Kubernetes: r.Kubernetes, Prometheus: r.Prometheus, Istio: r.Istio, Next: r.Next, NextPrometheus: r.NextPrometheus,
 		Operator: r.Operator, NextOperator: r.NextOperator,
 		Variant: stack.Default, Setting: r.suite.Setting,
 		Phase: r.phase, Log: func(format string, args ...any) { r.Terminal.Note(fmt.Sprintf(format, args...)) },

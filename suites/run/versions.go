@@ -10,6 +10,11 @@ import (
 // defineVersions declares the flags that choose what is installed, and what is at hand
 // to upgrade it to.
 func (c *Config) defineVersions(flags *flag.FlagSet) {
+	c.Kubernetes = image.DefaultKubernetes()
+	flags.Func("kubernetes", "minor of Kubernetes: "+strings.Join(image.KubernetesVersions(), ", "), func(s string) (err error) {
+		c.Kubernetes, err = image.ParseKubernetes(s)
+		return err
+	})
 	for _, o := range []struct {
 		product        image.Product
 		option, second string // names of the flags

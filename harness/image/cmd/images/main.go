@@ -13,8 +13,8 @@
 //	images push FILE             put the image of such an archive into the registry of its name
 //
 // CACHE names the folder for artefacts. MIRROR names a registry for lock and save to
-// ask in place of all others, LOCK the digests that save takes, and ISTIO and PROMETHEUS
-// other versions for it than a run's own, as their options do. REGISTRY is a prefix, as in
+// ask in place of all others, LOCK the digests that save takes, and KUBERNETES, ISTIO,
+// PROMETHEUS and OPERATOR other versions for it than a run's own, as their options do. REGISTRY is a prefix, as in
 // host:port/path, below which a sandbox's nodes find every image. VERSION and COMMIT are
 // those that the suite's own image says it is of.
 package main
@@ -105,7 +105,7 @@ func list(_ context.Context, _ []string, stdout io.Writer) error {
 // versions has a list for every option that chooses a version, by the option's name.
 func versions(_ context.Context, _ []string, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(map[string][]string{
-		"istio": image.Istio.Versions, "prometheus": image.Prometheus.Versions,
+		"kubernetes": image.KubernetesVersions(), "istio": image.Istio.Versions, "prometheus": image.Prometheus.Versions, "operator": image.Operator.Versions,
 	})
 }
 
@@ -128,7 +128,7 @@ func build(ctx context.Context, _ []string, stdout io.Writer) error {
 		return err
 	}
 	start := time.Now()
-	tag, err := builder.Node(ctx)
+	tag, err := builder.Node(ctx, image.DefaultKubernetes())
 	if err != nil {
 		return err
 	}
@@ -269,19 +269,29 @@ func ownImages(ctx context.Context, root, work string) (map[name.Reference]v1.Im
 // versionsFromEnvironment are the version of Istio, for its charts, and the images of the
 // versions that the environment asks for.
 func versionsFromEnvironment() (istio string, instead []image.Image, err error) {
-	for _, p := range []image.Product{image.Istio, image.Prometheus} {
-		version := p.Default()
-		if asked := os.Getenv(strings.ToUpper(p.Name)); asked != "" {
-			if version, err = p.Parse(asked); err != nil {
+	kubernetes := image.DefaultKubernetes()
+	if asked := os.Getenv("KUBERNETES"); asked != "" {
+		if kubernetes, err = image.ParseKubernetes(asked); err != nil {
+			return "", nil, err
+		}
+	}
+	instead = kubernetes.Images()
+	for _, o := range []struct {
+		variable string
+		product  image.Product
+	}{{"ISTIO", image.Istio}, {"PROMETHEUS", image.Prometheus}, {"OPERATOR", image.Operator}} {
+		version := o.product.Default()
+		if asked := os.Getenv(o.variable); asked != "" {
+			if version, err = o.product.Parse(asked); err != nil {
 				return "", nil, err
 			}
 		}
-		images, err := p.Images(version)
+		images, err := o.product.Images(version)
 		if err != nil {
 			return "", nil, err
 		}
 		instead = append(instead, images...)
-		if p.Name == image.Istio.Name {
+		if o.product.Name == image.Istio.Name {
 			istio = version
 		}
 	}

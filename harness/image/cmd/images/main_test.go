@@ -30,12 +30,17 @@ func TestEveryVersionOfTheMatrixCanBeChosen(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"), "it is one line of a step's output")
 	var matrix map[string][]string
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &matrix))
-	for option, product := range map[string]image.Product{"istio": image.Istio, "prometheus": image.Prometheus} {
+	for option, product := range map[string]image.Product{"istio": image.Istio, "prometheus": image.Prometheus, "operator": image.Operator} {
 		require.Contains(t, matrix[option], product.Default())
 		for _, v := range matrix[option] {
 			_, err := product.Parse(v)
 			assert.NoError(t, err)
 		}
+	}
+	require.Contains(t, matrix["kubernetes"], image.DefaultKubernetes().Minor)
+	for _, v := range matrix["kubernetes"] {
+		_, err := image.ParseKubernetes(v)
+		assert.NoError(t, err)
 	}
 }
 
@@ -88,17 +93,20 @@ func TestASaveIsOfTheVersionsThatAreAskedFor(t *testing.T) {
 		}
 		return istio, all
 	}
-	t.Setenv("ISTIO", "")
-	t.Setenv("PROMETHEUS", "")
+	for _, variable := range []string{"KUBERNETES", "ISTIO", "PROMETHEUS", "OPERATOR"} {
+		t.Setenv(variable, "")
+	}
 	istio, all := references()
 	assert.Equal(t, image.IstioVersion, istio)
 	assert.Contains(t, all, image.Find("pilot").Reference)
 
 	t.Setenv("ISTIO", "1.30")
 	t.Setenv("PROMETHEUS", "v3.12")
+	t.Setenv("OPERATOR", "v0.91")
+	t.Setenv("KUBERNETES", "1.36")
 	istio, all = references()
 	assert.Equal(t, "1.30.4", istio)
-	for _, want := range []string{"registry.istio.io/release/pilot:1.30.4", "registry.istio.io/release/proxyv2:1.30.4", "quay.io/prometheus/prometheus:v3.12.0"} {
+	for _, want := range []string{"registry.istio.io/release/pilot:1.30.4", "registry.istio.io/release/proxyv2:1.30.4", "quay.io/prometheus/prometheus:v3.12.0", "quay.io/prometheus-operator/prometheus-operator:v0.91.0", "docker.io/kindest/node:v1.36.4"} {
 		assert.Contains(t, all, want)
 	}
 	assert.NotContains(t, all, image.Find("pilot").Reference)
@@ -106,6 +114,10 @@ func TestASaveIsOfTheVersionsThatAreAskedFor(t *testing.T) {
 	t.Setenv("ISTIO", "1.1")
 	_, _, err := versionsFromEnvironment()
 	assert.ErrorContains(t, err, "there is no image of Istio 1.1")
+
+	t.Setenv("KUBERNETES", "1.1")
+	_, _, err = versionsFromEnvironment()
+	assert.ErrorContains(t, err, "there is no node image of Kubernetes 1.1")
 }
 
 func TestWrongUsageIsToldInOneLine(t *testing.T) {
