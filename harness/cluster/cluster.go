@@ -254,11 +254,7 @@ func (c *Cluster) Client() (klient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := klient.New(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", c.Name, err)
-	}
-	return client, nil
+	return NewClient(config)
 }
 
 // Delete removes the cluster, its network and its kubeconfig, and fails if

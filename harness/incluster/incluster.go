@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"istio.io/api/label"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -69,7 +70,7 @@ func Owned(runID string) []string {
 func Open(o Options) (*Job, error) {
 	j := &Job{Options: o}
 	var err error
-	if j.client, err = klient.New(o.Config); err == nil {
+	if j.client, err = cluster.NewClient(o.Config); err == nil {
 		j.kubernetes, err = kubernetes.NewForConfig(o.Config)
 	}
 	if err != nil {
@@ -128,7 +129,7 @@ func (j *Job) revisions(ctx context.Context) []string {
 	}
 	var found []string
 	for _, d := range all.Items {
-		if r := d.Labels["istio.io/rev"]; r != "" {
+		if r := d.Labels[label.IoIstioRev.Name]; r != "" {
 			found = append(found, r)
 		}
 	}

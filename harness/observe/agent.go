@@ -195,8 +195,9 @@ func (p *pass) readProxies(ctx context.Context, targets []Expected, first, secon
 
 // servedReplicas reports whether a sidecar counted a client of the replicas' name.
 func (p *pass) servedReplicas(served []Served) bool {
-	for _, pod := range Replicas(p.o) {
-		identity := IdentityOf(p.o, &pod)
+	seen := p.seen()
+	for _, pod := range Replicas(seen) {
+		identity := IdentityOf(seen, &pod)
 		if !slices.ContainsFunc(served, func(s Served) bool { return s.TLS && s.Peer == identity }) {
 			return false
 		}
@@ -210,7 +211,7 @@ const logSpan = 150 * time.Second
 
 // isReplica reports whether an address, "host:port", is that of a replica.
 func (p *pass) isReplica(remote string) bool {
-	for _, pod := range Replicas(p.o) {
+	for _, pod := range Replicas(p.seen()) {
 		if pod.Status.PodIP != "" && strings.HasPrefix(remote, pod.Status.PodIP+":") {
 			return true
 		}

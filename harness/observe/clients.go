@@ -87,8 +87,9 @@ func (p *pass) askAsForeigner(ctx context.Context, targets []Expected) {
 		return // the checks that want it say that nobody asked
 	}
 	identity := ""
-	for _, r := range Replicas(p.o) {
-		identity = IdentityOf(p.o, &r)
+	seen := p.seen()
+	for _, r := range Replicas(seen) {
+		identity = IdentityOf(seen, &r)
 	}
 	if identity == "" {
 		return

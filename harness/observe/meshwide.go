@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
+	"istio.io/api/label"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -59,7 +61,7 @@ func (p *pass) readMesh(ctx context.Context) {
 // control plane is.
 func (p *pass) meshConfig() (namespace, name string) {
 	planes := p.o.Mesh.ControlPlanes
-	revision := revisionOf(p.o)
+	revision := revisionOf(p.seen())
 	if i := slices.IndexFunc(planes, func(c ControlPlane) bool { return c.Revision == revision }); revision != "" && i > 0 {
 		planes = planes[i:]
 	}
@@ -74,16 +76,13 @@ func (p *pass) meshConfig() (namespace, name string) {
 	return namespace, name
 }
 
-// statusAnnotation is what the injector notes of its work on a pod, as JSON.
-const statusAnnotation = "sidecar.istio.io/status"
-
 // revisionOf is that of the mesh whose sidecar Prometheus has; empty if none says.
 func revisionOf(o Observation) string {
 	for _, r := range Replicas(o) {
 		var status struct {
 			Revision string `json:"revision"`
 		}
-		if json.Unmarshal([]byte(r.Annotations[statusAnnotation]), &status) == nil && status.Revision != "" {
+		if json.Unmarshal([]byte(r.Annotations[annotation.SidecarStatus.Name]), &status) == nil && status.Revision != "" {
 			return status.Revision
 		}
 	}
@@ -123,7 +122,7 @@ func (m *Mesh) parse(text string) error {
 
 func injector(h admissionv1.MutatingWebhookConfiguration, w admissionv1.MutatingWebhook) Injector {
 	i := Injector{
-		Configuration: h.Name, Name: w.Name, Revision: h.Labels["istio.io/rev"],
+		Configuration: h.Name, Name: w.Name, Revision: h.Labels[label.IoIstioRev.Name],
 		HasCA: len(w.ClientConfig.CABundle) > 0, NamespaceSelector: w.NamespaceSelector, ObjectSelector: w.ObjectSelector,
 	}
 	if s := w.ClientConfig.Service; s != nil {
@@ -139,7 +138,7 @@ func injector(h admissionv1.MutatingWebhookConfiguration, w admissionv1.Mutating
 var certificateVariables = regexp.MustCompile(`CERT|ROOT|CITADEL|CA_|PILOT_ENABLE`)
 
 func controlPlane(d appsv1.Deployment) ControlPlane {
-	c := ControlPlane{Name: d.Namespace + "/" + d.Name, Revision: d.Labels["istio.io/rev"], Version: imageTag(d), Ready: d.Status.ReadyReplicas}
+	c := ControlPlane{Name: d.Namespace + "/" + d.Name, Revision: d.Labels[label.IoIstioRev.Name], Version: imageTag(d), Ready: d.Status.ReadyReplicas}
 	if d.Spec.Replicas != nil {
 		c.Replicas = *d.Spec.Replicas
 	}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/klient"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/monitoring"
 )
 
@@ -45,9 +46,9 @@ func NewObserver(config *rest.Config, namespace, prometheus string) (*Observer, 
 	requests := &atomic.Int64{}
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, requests} })
-	client, err := klient.New(config)
+	client, err := cluster.NewClient(config)
 	if err != nil {
-		return nil, fmt.Errorf("making a client to observe with: %w", err)
+		return nil, err
 	}
 	if err := Teach(); err != nil {
 		return nil, err
@@ -73,9 +74,9 @@ func (o *Observer) Anew() *Observer {
 func (o *Observer) MeshElsewhere(config *rest.Config) error {
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, o.requests} })
-	client, err := klient.New(config)
+	client, err := cluster.NewClient(config)
 	if err != nil {
-		return fmt.Errorf("making a client to observe the mesh with: %w", err)
+		return err
 	}
 	o.mesh = client
 	return nil
@@ -98,8 +99,15 @@ var Teach = sync.OnceValue(func() error {
 type pass struct {
 	*Observer
 	texts texts // of what there is much of
-	mu    sync.Mutex
+	mu    sync.Mutex // held by whoever writes to o, or takes all of it, while reads run side by side
 	o     Observation
+}
+
+// seen is what was observed so far, for a read that is made beside others.
+func (p *pass) seen() Observation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.o
 }
 
 // unread records what could not be read. Nothing else is done about it: the

@@ -74,11 +74,11 @@ func (p *pass) readReplica(ctx context.Context, pod string) Replica {
 	}
 	r.Configuration, err = api.Configuration(ctx)
 	p.unread("the configuration of "+pod, err)
-	if !p.o.May(cluster.Exec) {
+	if !p.seen().May(cluster.Exec) {
 		return r
 	}
 	p.readFilesOf(ctx, &r)
-	if proxied(p.o, pod) {
+	if proxied(p.seen(), pod) {
 		r.ProxyCertificates, err = p.proxyCertificates(ctx, p.namespace, pod)
 		p.unread("the certificates of the proxy of "+pod, err)
 	}
@@ -88,13 +88,13 @@ func (p *pass) readReplica(ctx context.Context, pod string) Replica {
 // readFilesOf looks at the files that the monitors name, the certificate in them,
 // and the pod's sockets.
 func (p *pass) readFilesOf(ctx context.Context, r *Replica) {
-	files, contents, err := p.readFiles(ctx, r.Pod, NamedFiles(p.o))
+	files, contents, err := p.readFiles(ctx, r.Pod, NamedFiles(p.seen()))
 	p.unread("the certificate files of "+r.Pod, err)
 	r.Files = files
 	for _, table := range socketTables {
 		r.Sockets = append(r.Sockets, ParseSockets(contents[table])...)
 	}
-	chain, roots := CertificateFiles(p.o)
+	chain, roots := CertificateFiles(p.seen())
 	if chain == "" || contents == nil {
 		return
 	}

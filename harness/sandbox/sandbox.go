@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/klient"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 )
 
@@ -66,7 +67,7 @@ type Sandbox struct {
 func Open(o Options) (*Sandbox, error) {
 	s := &Sandbox{Options: o, holder: HolderOf(o.RunID)}
 	var err error
-	if s.Client, err = klient.New(o.Config); err == nil {
+	if s.Client, err = cluster.NewClient(o.Config); err == nil {
 		s.kubernetes, err = kubernetes.NewForConfig(o.Config)
 	}
 	if err == nil {

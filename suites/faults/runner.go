@@ -163,8 +163,7 @@ func (r *Runner) judge(f Fault, s *Subject, o observe.Observation) (Result, erro
 	return result, Record(r.Record, f, Shrink(o, s.Namespace), result)
 }
 
-// client is what several goroutines may use at a time: the framework's own keeps the
-// namespace that it was last asked for, whoever asked.
+// client is the one below the framework's, whose lists take more than labels to go by.
 func (r *Runner) client() crclient.Client { return r.Client.Resources().GetControllerRuntimeClient() }
 
 // taken reports whether a namespace is there that no subject made.

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/e2e-framework/klient"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -144,7 +145,7 @@ func (s *Session) prepare(ctx context.Context, options Options) (*Runner, string
 	}
 	// What a client allows itself by default is for one thing at a time.
 	config.QPS, config.Burst = 100, 200
-	client, err := klient.New(config)
+	client, err := cluster.NewClient(config)
 	if err != nil {
 		return nil, "", err
 	}
