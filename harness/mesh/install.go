@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"helm.sh/helm/v4/pkg/chart"
+	"istio.io/api/label"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -226,7 +227,7 @@ func values(o Options) map[string]any {
 }
 
 // istiodOf selects the pods of the control plane of a revision.
-func istiodOf(revision string) string { return "app=istiod," + revisionLabel + "=" + revision }
+func istiodOf(revision string) string { return "app=istiod," + label.IoIstioRev.Name + "=" + revision }
 
 // waitForIstiod waits until every replica is ready and of the newest template, and
 // for the webhooks that inject sidecars to be told whom to trust: a pod created

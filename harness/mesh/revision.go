@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"istio.io/api/label"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,14 +27,10 @@ import (
 // other. Istio calls it so in labels; in names of objects it has none.
 const DefaultRevision = "default"
 
-// The labels by which Istio chooses who injects a sidecar, and by which it marks
-// the objects of a revision tag. The one of the default revision wins over the
-// other on a namespace.
-const (
-	injectionLabel = "istio-injection"
-	revisionLabel  = "istio.io/rev"
-	tagLabel       = "istio.io/tag"
-)
+// InjectionLabel is the label of a namespace by which the default revision injects
+// sidecars into its pods. It wins over the one that names a revision. Istio's API
+// has all its labels but this one.
+const InjectionLabel = "istio-injection"
 
 // Named is the name that an object of Istio's charts has for a revision.
 func Named(name, revision string) string {
@@ -46,9 +43,9 @@ func Named(name, revision string) string {
 // Inject has pods that a namespace gets from now on injected by a revision, or by
 // the one that a tag points to. Pods that are there keep their sidecar.
 func Inject(ctx context.Context, client klient.Client, namespace, revision string) error {
-	labels := map[string]any{injectionLabel: nil, revisionLabel: revision}
+	labels := map[string]any{InjectionLabel: nil, label.IoIstioRev.Name: revision}
 	if revision == DefaultRevision {
-		labels = map[string]any{injectionLabel: "enabled", revisionLabel: nil}
+		labels = map[string]any{InjectionLabel: "enabled", label.IoIstioRev.Name: nil}
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
 	if err != nil {
@@ -114,7 +111,7 @@ func tagObjects(ctx context.Context, o Options, tag string) ([]*unstructured.Uns
 	if err != nil {
 		return nil, err
 	}
-	objects = slices.DeleteFunc(objects, func(u *unstructured.Unstructured) bool { return u.GetLabels()[tagLabel] != tag })
+	objects = slices.DeleteFunc(objects, func(u *unstructured.Unstructured) bool { return u.GetLabels()[label.IoIstioTag.Name] != tag })
 	if len(objects) == 0 {
 		return nil, fmt.Errorf("the chart of Istio %s makes nothing of the tag %s", o.Version, tag)
 	}
@@ -138,11 +135,11 @@ func Untag(ctx context.Context, client klient.Client, tag string) error {
 // any more. It refuses while a tag points to it, and to leave no control plane.
 func Remove(ctx context.Context, client klient.Client, kubeconfig, revision string) error {
 	var tags admissionv1.MutatingWebhookConfigurationList
-	if err := client.Resources().List(ctx, &tags, resources.WithLabelSelector(tagLabel+","+revisionLabel+"="+revision)); err != nil {
+	if err := client.Resources().List(ctx, &tags, resources.WithLabelSelector(label.IoIstioTag.Name+","+label.IoIstioRev.Name+"="+revision)); err != nil {
 		return fmt.Errorf("looking for tags of the revision %s: %w", revision, err)
 	}
 	if len(tags.Items) > 0 {
-		return fmt.Errorf("removing the revision %s: the tag %s still points to it", revision, tags.Items[0].Labels[tagLabel])
+		return fmt.Errorf("removing the revision %s: the tag %s still points to it", revision, tags.Items[0].Labels[label.IoIstioTag.Name])
 	}
 	h, err := newHelm(kubeconfig)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"istio.io/api/label"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -108,8 +109,8 @@ func TestAControlPlaneIsOfItsVersionUnderItsRevision(t *testing.T) {
 func TestWhoNamesNoRevisionIsTheDefaultOnes(t *testing.T) {
 	eachControlPlane(t, func(t *testing.T, o Options) {
 		hook := as[admissionv1.MutatingWebhookConfiguration](t, rendered(t, o)["MutatingWebhookConfiguration/"+Named("istio-sidecar-injector", o.Revision)])
-		assert.Equal(t, o.Revision == DefaultRevision, selects(hook, injectionLabel, "enabled"))
-		assert.True(t, selects(hook, revisionLabel, o.Revision))
+		assert.Equal(t, o.Revision == DefaultRevision, selects(hook, InjectionLabel, "enabled"))
+		assert.True(t, selects(hook, label.IoIstioRev.Name, o.Revision))
 	})
 }
 
@@ -181,8 +182,8 @@ func TestATagConsistsOfWhatUntagRemoves(t *testing.T) {
 		assert.Contains(t, tag, "Service/istiod-revision-tag-prod")
 		hook := as[admissionv1.MutatingWebhookConfiguration](t, tag["MutatingWebhookConfiguration/istio-revision-tag-prod"])
 		assert.Equal(t, "sidecar-injector", hook.Labels["app"], "by which the wait for its CA finds it")
-		assert.Equal(t, o.Revision, hook.Labels[revisionLabel], "by which Remove finds it")
-		assert.True(t, selects(hook, revisionLabel, "prod"))
+		assert.Equal(t, o.Revision, hook.Labels[label.IoIstioRev.Name], "by which Remove finds it")
+		assert.True(t, selects(hook, label.IoIstioRev.Name, "prod"))
 		for _, w := range hook.Webhooks {
 			assert.Equal(t, Named("istiod", o.Revision), w.ClientConfig.Service.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	securityv1beta1 "istio.io/api/security/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +24,7 @@ func PoliciesFor(o Observation, pod *corev1.Pod) []*securityv1.AuthorizationPoli
 		if p == nil || p.Namespace != pod.Namespace && p.Namespace != o.Root() {
 			continue
 		}
-		if p.Spec.GetTargetRef() != nil || len(p.Spec.GetTargetRefs()) > 0 || p.Annotations["istio.io/dry-run"] == "true" {
+		if p.Spec.GetTargetRef() != nil || len(p.Spec.GetTargetRefs()) > 0 || p.Annotations[annotation.IoIstioDryRun.Name] == "true" {
 			continue
 		}
 		if labels.SelectorFromSet(p.Spec.GetSelector().GetMatchLabels()).Matches(labels.Set(pod.Labels)) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -45,7 +46,7 @@ func (t *texts) labels(labels map[string]string) {
 // slim drops of a pod what no check, no rule of a diagnosis and no discovery reads, and
 // takes for the rest what other pods have as well.
 func (t *texts) slim(p *corev1.Pod) {
-	delete(p.Annotations, statusAnnotation)
+	delete(p.Annotations, annotation.SidecarStatus.Name)
 	t.labels(p.Labels)
 	t.labels(p.Annotations)
 	p.ResourceVersion = ""

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -12,7 +13,7 @@ import (
 // containers were told to capture.
 func TestASlimPodStillSaysHowItIs(t *testing.T) {
 	pod := corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "p", Annotations: map[string]string{"a": "b", statusAnnotation: "{}"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "p", Annotations: map[string]string{"a": "b", annotation.SidecarStatus.Name: "{}"}},
 		Spec: corev1.PodSpec{
 			InitContainers: []corev1.Container{{Name: "istio-init", Args: []string{"istio-iptables", "-d", "15090"}}},
 			Volumes:        []corev1.Volume{{Name: "v"}},

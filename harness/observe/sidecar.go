@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -58,7 +59,7 @@ func injectedBy(pod *corev1.Pod) string {
 	var status struct {
 		Revision string `json:"revision"`
 	}
-	if err := json.Unmarshal([]byte(pod.Annotations["sidecar.istio.io/status"]), &status); err != nil {
+	if err := json.Unmarshal([]byte(pod.Annotations[annotation.SidecarStatus.Name]), &status); err != nil {
 		return "" // it was not injected, or not by Istio
 	}
 	return status.Revision

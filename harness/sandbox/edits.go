@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
@@ -124,7 +125,7 @@ func counting(u *unstructured.Unstructured) {
 	if u.GetKind() != "Deployment" {
 		return
 	}
-	path := []string{"spec", "template", "metadata", "annotations", "proxy.istio.io/config"}
+	path := []string{"spec", "template", "metadata", "annotations", annotation.ProxyConfig.Name}
 	config, _, _ := unstructured.NestedString(u.Object, path...)
 	manifests.Set(config+"proxyStatsMatcher:\n  inclusionRegexps:\n  - '"+mesh.TLSCounters+"'\n", path...)(u)
 }

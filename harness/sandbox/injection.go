@@ -6,18 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/label"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
-)
-
-// The labels of a namespace by which Istio chooses who injects sidecars into its pods.
-const (
-	injectionLabel = "istio-injection"
-	revisionLabel  = "istio.io/rev"
 )
 
 // Injection is how a namespace gets sidecars: the label that it needs.
@@ -63,24 +58,24 @@ func injections(hooks []admissionv1.MutatingWebhookConfiguration) []Injection {
 				continue
 			}
 			for _, r := range w.NamespaceSelector.MatchExpressions {
-				if r.Key == revisionLabel && r.Operator == metav1.LabelSelectorOpIn {
+				if r.Key == label.IoIstioRev.Name && r.Operator == metav1.LabelSelectorOpIn {
 					for _, v := range r.Values {
 						revisions[v] = true
 					}
 				}
 			}
-			if v, ok := w.NamespaceSelector.MatchLabels[revisionLabel]; ok {
+			if v, ok := w.NamespaceSelector.MatchLabels[label.IoIstioRev.Name]; ok {
 				revisions[v] = true
 			}
 		}
 	}
 	var found []Injection
-	if i := (Injection{mesh.DefaultRevision, injectionLabel, "enabled"}); i.works(hooks) {
+	if i := (Injection{mesh.DefaultRevision, mesh.InjectionLabel, "enabled"}); i.works(hooks) {
 		found = append(found, i)
 		delete(revisions, mesh.DefaultRevision) // the same by another label
 	}
 	for _, v := range slices.Sorted(maps.Keys(revisions)) {
-		if i := (Injection{v, revisionLabel, v}); i.works(hooks) {
+		if i := (Injection{v, label.IoIstioRev.Name, v}); i.works(hooks) {
 			found = append(found, i)
 		}
 	}

@@ -6,8 +6,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"istio.io/api/label"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 )
 
 func expression(key string, operator metav1.LabelSelectorOperator, values ...string) metav1.LabelSelectorRequirement {
@@ -23,16 +26,16 @@ func hook(namespace, object []metav1.LabelSelectorRequirement) admissionv1.Mutat
 // byRevision and byDefault are as the charts of Istio make them, with or without a tag.
 func byRevision(revision string) admissionv1.MutatingWebhookConfiguration {
 	return admissionv1.MutatingWebhookConfiguration{Webhooks: []admissionv1.MutatingWebhook{
-		hook([]metav1.LabelSelectorRequirement{expression(revisionLabel, metav1.LabelSelectorOpIn, revision), expression(injectionLabel, metav1.LabelSelectorOpDoesNotExist)},
+		hook([]metav1.LabelSelectorRequirement{expression(label.IoIstioRev.Name, metav1.LabelSelectorOpIn, revision), expression(mesh.InjectionLabel, metav1.LabelSelectorOpDoesNotExist)},
 			[]metav1.LabelSelectorRequirement{expression("sidecar.istio.io/inject", metav1.LabelSelectorOpNotIn, "false")}),
-		hook([]metav1.LabelSelectorRequirement{expression(revisionLabel, metav1.LabelSelectorOpDoesNotExist), expression(injectionLabel, metav1.LabelSelectorOpDoesNotExist)},
-			[]metav1.LabelSelectorRequirement{expression("sidecar.istio.io/inject", metav1.LabelSelectorOpNotIn, "false"), expression(revisionLabel, metav1.LabelSelectorOpIn, revision)}),
+		hook([]metav1.LabelSelectorRequirement{expression(label.IoIstioRev.Name, metav1.LabelSelectorOpDoesNotExist), expression(mesh.InjectionLabel, metav1.LabelSelectorOpDoesNotExist)},
+			[]metav1.LabelSelectorRequirement{expression("sidecar.istio.io/inject", metav1.LabelSelectorOpNotIn, "false"), expression(label.IoIstioRev.Name, metav1.LabelSelectorOpIn, revision)}),
 	}}
 }
 
 func byDefault() admissionv1.MutatingWebhookConfiguration {
 	c := byRevision("default")
-	c.Webhooks = append(c.Webhooks, hook([]metav1.LabelSelectorRequirement{expression(injectionLabel, metav1.LabelSelectorOpIn, "enabled")},
+	c.Webhooks = append(c.Webhooks, hook([]metav1.LabelSelectorRequirement{expression(mesh.InjectionLabel, metav1.LabelSelectorOpIn, "enabled")},
 		[]metav1.LabelSelectorRequirement{expression("sidecar.istio.io/inject", metav1.LabelSelectorOpNotIn, "false")}))
 	return c
 }
@@ -41,7 +44,7 @@ func byDefault() admissionv1.MutatingWebhookConfiguration {
 func deactivated() admissionv1.MutatingWebhookConfiguration {
 	never := hook(nil, nil)
 	never.NamespaceSelector.MatchLabels = map[string]string{"istio.io/deactivated": "never-match"}
-	never.NamespaceSelector.MatchExpressions = []metav1.LabelSelectorRequirement{expression(revisionLabel, metav1.LabelSelectorOpIn, "gone")}
+	never.NamespaceSelector.MatchExpressions = []metav1.LabelSelectorRequirement{expression(label.IoIstioRev.Name, metav1.LabelSelectorOpIn, "gone")}
 	return admissionv1.MutatingWebhookConfiguration{Webhooks: []admissionv1.MutatingWebhook{never}}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"istio.io/api/label"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -212,7 +213,7 @@ func TestWhyNoOperatorLooksAfterTheNamespaceIsTold(t *testing.T) {
 
 func TestWhatOthersUseIsFoundByWhatItRuns(t *testing.T) {
 	istiod := func(name, revision string) appsv1.Deployment {
-		return appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "mesh", Name: name, Labels: map[string]string{"app": "istiod", revisionLabel: revision}}}
+		return appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "mesh", Name: name, Labels: map[string]string{"app": "istiod", label.IoIstioRev.Name: revision}}}
 	}
 	operator := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "kps-operator"}}
 	operator.Spec.Template.Spec.Containers = []corev1.Container{{Image: "quay.io/prometheus-operator/prometheus-operator:v0.92.0"}}

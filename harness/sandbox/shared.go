@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"istio.io/api/label"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,7 +42,7 @@ func sharedOf(deployments []appsv1.Deployment, revision string) Shared {
 	for _, d := range deployments {
 		name := types.NamespacedName{Namespace: d.Namespace, Name: d.Name}
 		if d.Labels["app"] == "istiod" && !exact {
-			s.ControlPlane, exact = name, d.Labels[revisionLabel] == revision
+			s.ControlPlane, exact = name, d.Labels[label.IoIstioRev.Name] == revision
 		}
 		if runsOperator(d) {
 			s.Operator = name

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"istio.io/api/annotation"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
@@ -70,7 +71,7 @@ func (v Variant) Edits() []manifests.Edit {
 	return []manifests.Edit{
 		manifests.OnlyKind("Prometheus", manifests.Set(replicas, "spec", "replicas")),
 		manifests.OnlyKind("Prometheus", manifests.Set(
-			v.proxyConfig("OUTPUT_CERTS: /etc/istio-output-certs"), "spec", "podMetadata", "annotations", "proxy.istio.io/config")),
+			v.proxyConfig("OUTPUT_CERTS: /etc/istio-output-certs"), "spec", "podMetadata", "annotations", annotation.ProxyConfig.Name)),
 		manifests.OnlyKind("ServiceMonitor", func(u *unstructured.Unstructured) {
 			endpoints, _, _ := unstructured.NestedSlice(u.Object, "spec", "endpoints")
 			for _, e := range endpoints {
@@ -83,7 +84,7 @@ func (v Variant) Edits() []manifests.Edit {
 		manifests.OnlyKind("Deployment", func(u *unstructured.Unstructured) {
 			if u.GetName() == scraped+"-v1" {
 				manifests.Set(replicas, "spec", "replicas")(u)
-				manifests.Set(v.proxyConfig(), "spec", "template", "metadata", "annotations", "proxy.istio.io/config")(u)
+				manifests.Set(v.proxyConfig(), "spec", "template", "metadata", "annotations", annotation.ProxyConfig.Name)(u)
 			}
 		}),
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
@@ -40,7 +41,7 @@ func (s *Stack) deploy(ctx context.Context, v Variant, p sources) (string, error
 func injected(namespace string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	u.SetName(namespace)
-	u.SetLabels(map[string]string{"istio-injection": "enabled"})
+	u.SetLabels(map[string]string{mesh.InjectionLabel: "enabled"})
 	return u
 }
 

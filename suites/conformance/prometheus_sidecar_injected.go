@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/label"
+
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -56,7 +59,7 @@ var prometheusSidecarInjected = Check{
 // injectionLabels shows the labels that injection goes by.
 func injectionLabels(labels map[string]string) string {
 	var shown []string
-	for _, name := range []string{"istio-injection", "sidecar.istio.io/inject", "istio.io/rev", "istio.io/dataplane-mode"} {
+	for _, name := range []string{mesh.InjectionLabel, label.SidecarInject.Name, label.IoIstioRev.Name, label.IoIstioDataplaneMode.Name} {
 		if value, ok := labels[name]; ok {
 			shown = append(shown, fmt.Sprintf("%s=%s", name, value))
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"istio.io/api/annotation"
 	securityv1beta1 "istio.io/api/security/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -183,7 +184,7 @@ func TestTrafficNotIntercepted(t *testing.T) {
 			replica(o).Sockets = append(replica(o).Sockets, observe.Socket{Local: "127.0.0.1:15001", Remote: "10.244.0.13:5", UID: 1337})
 		}, reports.Fail, `redirected to its proxy; the pod's annotation includeOutboundIPRanges is ""`},
 		{"a connection at the port for inbound traffic fails", func(o *observe.Observation) {
-			delete(firstReplicaPod(o).Annotations, inboundAnnotation)
+			delete(firstReplicaPod(o).Annotations, annotation.SidecarTrafficIncludeInboundPorts.Name)
 			replica(o).Sockets = append(replica(o).Sockets, observe.Socket{Local: "10.244.0.13:15006", Remote: "10.244.0.1:5", UID: 1337})
 		}, reports.Fail, "inbound traffic is redirected to its proxy; the pod has no annotation includeInboundPorts"},
 		{"the agent asking for Prometheus' health passes", func(o *observe.Observation) {

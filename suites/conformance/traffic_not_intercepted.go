@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
@@ -61,7 +62,7 @@ func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, e
 	for _, s := range r.Sockets {
 		byRemote[s.Remote] = append(byRemote[s.Remote], s)
 		if _, port, _ := net.SplitHostPort(s.Local); port == "15001" {
-			f.Fail("%s: the connection from %s arrived at port 15001: its outbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, outboundAnnotation))
+			f.Fail("%s: the connection from %s arrived at port 15001: its outbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, annotation.SidecarTrafficIncludeOutboundIPRanges.Name))
 			return
 		}
 	}
@@ -69,7 +70,7 @@ func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, e
 	for address := range addresses {
 		for _, s := range byRemote[address] {
 			if int64(s.UID) == proxy.UID {
-				f.Fail("%s: the connection to the target %s belongs to its proxy (user %d), not to Prometheus%s", r.Pod, address, s.UID, wish(pod, outboundAnnotation))
+				f.Fail("%s: the connection to the target %s belongs to its proxy (user %d), not to Prometheus%s", r.Pod, address, s.UID, wish(pod, annotation.SidecarTrafficIncludeOutboundIPRanges.Name))
 				return
 			}
 		}
@@ -81,7 +82,7 @@ func assessOutbound(r observe.Replica, pod *corev1.Pod, proxy observe.Sidecar, e
 		f.Unclear("%s has no open connection to any of its %d targets, so it is open who makes them", r.Pod, len(addresses))
 		return
 	}
-	f.Saw(sourceSockets, r.Pod, "open connections to %d of %d targets, none of them the proxy's (user %d), none at port 15001%s", direct, len(addresses), proxy.UID, wish(pod, outboundAnnotation))
+	f.Saw(sourceSockets, r.Pod, "open connections to %d of %d targets, none of them the proxy's (user %d), none at port 15001%s", direct, len(addresses), proxy.UID, wish(pod, annotation.SidecarTrafficIncludeOutboundIPRanges.Name))
 }
 
 // addressesOf are those of the targets, without the replica's own: its agent
@@ -102,7 +103,7 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 	mode := observe.EffectiveMTLS(o.Observation, pod.Namespace, pod.Labels, webPort)
 	for _, u := range o.Unread {
 		if u.What == "the targets of "+r.Pod && mode.Mode == observe.Strict && refusedPlain.MatchString(u.Reason) {
-			f.Fail("%s does not answer plain HTTP (%s): its inbound traffic is redirected to its proxy, which is STRICT from %s%s", r.Pod, u.Reason, mode.From, wish(pod, inboundAnnotation))
+			f.Fail("%s does not answer plain HTTP (%s): its inbound traffic is redirected to its proxy, which is STRICT from %s%s", r.Pod, u.Reason, mode.From, wish(pod, annotation.SidecarTrafficIncludeInboundPorts.Name))
 			return
 		}
 	}
@@ -110,7 +111,7 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 		// A connection from 127.0.0.6 proves nothing: so the proxy hands on what it took
 		// in, and so its agent asks for Prometheus' health in the kubelet's place.
 		if _, port, _ := net.SplitHostPort(s.Local); port == "15006" {
-			f.Fail("%s: the connection from %s arrived at port 15006: its inbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, inboundAnnotation))
+			f.Fail("%s: the connection from %s arrived at port 15006: its inbound traffic is redirected to its proxy%s", r.Pod, s.Remote, wish(pod, annotation.SidecarTrafficIncludeInboundPorts.Name))
 			return
 		}
 	}
@@ -122,18 +123,16 @@ func assessInbound(o *subject, r observe.Replica, pod *corev1.Pod, f *finding) {
 	answered := len(r.Targets) > 0 || r.Version != ""
 	switch {
 	case answered && mode.Mode == observe.Strict:
-		f.Saw(sourceTargets, r.Pod, "it answered plain HTTP at port 9090, where its proxy would be STRICT from %s%s", mode.From, wish(pod, inboundAnnotation))
+		f.Saw(sourceTargets, r.Pod, "it answered plain HTTP at port 9090, where its proxy would be STRICT from %s%s", mode.From, wish(pod, annotation.SidecarTrafficIncludeInboundPorts.Name))
 	case direct:
-		f.Saw(sourceSockets, r.Pod, "port 9090 has connections from outside the pod that did not pass the proxy%s", wish(pod, inboundAnnotation))
+		f.Saw(sourceSockets, r.Pod, "port 9090 has connections from outside the pod that did not pass the proxy%s", wish(pod, annotation.SidecarTrafficIncludeInboundPorts.Name))
 	default:
-		f.Unclear("whether %s is reached directly was not seen: the effective mTLS mode of port 9090 is %s, from %s, so that its proxy would let plain HTTP through as well%s", r.Pod, mode.Mode, mode.From, wish(pod, inboundAnnotation))
+		f.Unclear("whether %s is reached directly was not seen: the effective mTLS mode of port 9090 is %s, from %s, so that its proxy would let plain HTTP through as well%s", r.Pod, mode.Mode, mode.From, wish(pod, annotation.SidecarTrafficIncludeInboundPorts.Name))
 	}
 }
 
 const (
-	webPort            = 9090
-	inboundAnnotation  = "traffic.sidecar.istio.io/includeInboundPorts"
-	outboundAnnotation = "traffic.sidecar.istio.io/includeOutboundIPRanges"
+	webPort = 9090
 )
 
 // refusedPlain is how a STRICT proxy ends a connection in plain text.

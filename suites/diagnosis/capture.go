@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -26,11 +27,11 @@ func (c capture) String() string {
 // captureOf reads what istio-init did; where istio-cni did it, only the
 // annotations are known.
 func captureOf(pod *corev1.Pod) capture {
-	c := capture{inbound: "*", outbound: "*", notInbound: pod.Annotations[annotationNotInbound], mode: pod.Annotations[annotationInterception]}
-	if v, ok := pod.Annotations[annotationInbound]; ok {
+	c := capture{inbound: "*", outbound: "*", notInbound: pod.Annotations[annotation.SidecarTrafficExcludeInboundPorts.Name], mode: pod.Annotations[annotation.SidecarInterceptionMode.Name]}
+	if v, ok := pod.Annotations[annotation.SidecarTrafficIncludeInboundPorts.Name]; ok {
 		c.inbound = v
 	}
-	if v, ok := pod.Annotations[annotationOutbound]; ok {
+	if v, ok := pod.Annotations[annotation.SidecarTrafficIncludeOutboundIPRanges.Name]; ok {
 		c.outbound = v
 	}
 	for _, x := range pod.Spec.InitContainers {
@@ -91,17 +92,17 @@ func outboundCaptured(f *facts) []finding {
 			continue
 		}
 		c := captureOf(r.pod)
-		value, annotated := r.pod.Annotations[annotationOutbound]
+		value, annotated := r.pod.Annotations[annotation.SidecarTrafficIncludeOutboundIPRanges.Name]
 		remote := f.proxiedTo(r)
-		change := fmt.Sprintf("%s: set spec.podMetadata.annotations.%s to \"\"", f.prometheus, annotationOutbound)
+		change := fmt.Sprintf("%s: set spec.podMetadata.annotations.%s to \"\"", f.prometheus, annotation.SidecarTrafficIncludeOutboundIPRanges.Name)
 		switch {
 		case c.outbound == "" && remote == "" || c.mode == "NONE":
 			continue
 		case annotated && value == "":
-			found = append(found, certain(r.about(), fmt.Sprintf("pod %s/%s has the annotation %s \"\", but %s", f.namespace, r.name, annotationOutbound, firstOf(remote, "istio-init was run with -i "+c.outbound)),
+			found = append(found, certain(r.about(), fmt.Sprintf("pod %s/%s has the annotation %s \"\", but %s", f.namespace, r.name, annotation.SidecarTrafficIncludeOutboundIPRanges.Name, firstOf(remote, "istio-init was run with -i "+c.outbound)),
 				"upgrade Istio to 1.25 or later, or have istio-init do what istio-cni does: the empty annotation has no effect here"))
 		default:
-			x := certain(r.about(), fmt.Sprintf("pod %s/%s sends what it asks of %s through its own proxy: annotation %s %s%s", f.namespace, r.name, c.outbound, annotationOutbound, annotationText(value, annotated), andText(remote)), change)
+			x := certain(r.about(), fmt.Sprintf("pod %s/%s sends what it asks of %s through its own proxy: annotation %s %s%s", f.namespace, r.name, c.outbound, annotation.SidecarTrafficIncludeOutboundIPRanges.Name, annotationText(value, annotated), andText(remote)), change)
 			// A scrape that passes the proxy works in most cases; that it is why a
 			// target fails takes more.
 			if !c.effective && remote == "" {
@@ -169,14 +170,14 @@ func inboundCaptured(f *facts) []finding {
 			continue
 		}
 		c := captureOf(r.pod)
-		value, annotated := r.pod.Annotations[annotationInbound]
+		value, annotated := r.pod.Annotations[annotation.SidecarTrafficIncludeInboundPorts.Name]
 		source, silence := proxiedFrom(r), f.silence(r)
 		asked := listed(c.inbound, "9090") && !listed(c.notInbound, "9090") && c.mode != "NONE"
 		if !asked && source == "" {
 			continue
 		}
-		x := certain(r.about(), fmt.Sprintf("the proxy of pod %s/%s takes what comes in on port 9090: annotation %s %s%s%s", f.namespace, r.name, annotationInbound, annotationText(value, annotated), andText(source), andText(silence)),
-			fmt.Sprintf("%s: set spec.podMetadata.annotations.%s to \"\"", f.prometheus, annotationInbound))
+		x := certain(r.about(), fmt.Sprintf("the proxy of pod %s/%s takes what comes in on port 9090: annotation %s %s%s%s", f.namespace, r.name, annotation.SidecarTrafficIncludeInboundPorts.Name, annotationText(value, annotated), andText(source), andText(silence)),
+			fmt.Sprintf("%s: set spec.podMetadata.annotations.%s to \"\"", f.prometheus, annotation.SidecarTrafficIncludeInboundPorts.Name))
 		if annotated && value == "" {
 			x.change = "upgrade Istio to 1.25 or later: the empty annotation has no effect here"
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"istio.io/api/annotation"
+	"istio.io/api/label"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -75,11 +77,11 @@ var operatorCases = []testCase{
 		s.noPods(`create Pod prometheus-default-0 in StatefulSet prometheus-default failed error: Pod "prometheus-default-0" is invalid: spec.initContainers[1].volumeMounts[9].name: Not found: "istio-certs"`)
 	}},
 	{name: "userVolumeMount is no JSON", on: "certificates-mounted", code: "user-volume-mount-malformed", spoil: func(s subject) {
-		s.annotations()[annotationVolumeMount] = `[{name: istio-certs, mountPath: /etc/istio-output-certs}]`
+		s.annotations()[annotation.SidecarUserVolumeMount.Name] = `[{name: istio-certs, mountPath: /etc/istio-output-certs}]`
 		s.noPods(`create Pod prometheus-default-0 in StatefulSet prometheus-default failed error: admission webhook "namespace.sidecar-injector.istio.io" denied the request: failed to run injection template`)
 	}},
 	{name: "SECRET_TTL a number", on: "certificates-mounted", code: "proxy-config-malformed", says: []string{"proxyMetadata.SECRET_TTL is 60"}, spoil: func(s subject) {
-		s.annotations()[annotationConfig] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-output-certs\n  SECRET_TTL: 60\n"
+		s.annotations()[annotation.ProxyConfig.Name] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-output-certs\n  SECRET_TTL: 60\n"
 		s.noPods(`create Pod prometheus-default-0 in StatefulSet prometheus-default failed error: admission webhook "namespace.sidecar-injector.istio.io" denied the request: could not parse proxy config`)
 	}},
 	{name: "pods refused: injector unreachable", on: "prometheus-sidecar-injected", code: "injector-unreachable", says: []string{"istio-system/istiod has 1 of 1 pods ready"}, spoil: func(s subject) {
@@ -126,7 +128,7 @@ var injectionCases = []testCase{
 	}},
 	{name: "namespace disabled", on: "certificates-mounted", code: "injection-disabled", says: []string{"Namespace default: set the label istio-injection to enabled"}, spoil: func(s subject) {
 		s.namespace("default").Labels[labelNamespace] = "disabled"
-		s.notInjected(func(p *corev1.Pod) { p.Labels[labelInject] = "true" })
+		s.notInjected(func(p *corev1.Pod) { p.Labels[label.SidecarInject.Name] = "true" })
 	}},
 	{name: "system namespace", on: "prometheus-sidecar-injected", code: "injection-system-namespace", spoil: func(s subject) {
 		s.Prometheus.Namespace = "kube-system"
@@ -135,12 +137,12 @@ var injectionCases = []testCase{
 		s.notInjected(func(p *corev1.Pod) { p.Namespace = "kube-system" })
 	}},
 	{name: "unknown revision", on: "prometheus-sidecar-injected", code: "injection-revision-unknown", says: []string{"1-29-0", "the webhooks serve default"}, spoil: func(s subject) {
-		s.namespace("default").Labels = map[string]string{labelRevision: "1-29-0"}
+		s.namespace("default").Labels = map[string]string{label.IoIstioRev.Name: "1-29-0"}
 		s.notInjected(func(*corev1.Pod) {})
 	}},
 	{name: "not injected: label as annotation", code: "injection-label-as-annotation", says: []string{`set spec.podMetadata.labels.sidecar.istio.io/inject to "true"`}, spoil: func(s subject) {
 		s.namespace("default").Labels = map[string]string{}
-		s.notInjected(func(p *corev1.Pod) { p.Annotations[labelInject] = "true" })
+		s.notInjected(func(p *corev1.Pod) { p.Annotations[label.SidecarInject.Name] = "true" })
 	}},
 	{name: "nothing asks for injection", code: "injection-not-requested", spoil: func(s subject) {
 		s.namespace("default").Labels = map[string]string{}
@@ -150,13 +152,13 @@ var injectionCases = []testCase{
 	{name: "target not injected", code: "target-not-in-mesh", says: []string{"sidecar.istio.io/inject", "scheme http"}, spoil: func(s subject) {
 		s.pods("productpage-", func(p *corev1.Pod) {
 			withoutProxy(p)
-			p.Labels[labelInject] = "false"
+			p.Labels[label.SidecarInject.Name] = "false"
 		})
 		s.lastError("http: server gave HTTP response to HTTPS client")
 	}},
 	{name: "target port excluded", code: "target-port-not-captured", says: []string{"take 9080 out of the annotation"}, spoil: func(s subject) {
 		s.pods("productpage-", func(p *corev1.Pod) {
-			p.Annotations[annotationNotInbound] = "9080"
+			p.Annotations[annotation.SidecarTrafficExcludeInboundPorts.Name] = "9080"
 			args := slices.Clone(p.Spec.InitContainers[0].Args)
 			args[slices.Index(args, "-d")+1] = "15090,15021,9080,15020"
 			p.Spec.InitContainers[0].Args = args
@@ -171,11 +173,11 @@ var injectionCases = []testCase{
 		s.lastError("server returned HTTP status 503 Service Unavailable")
 	}},
 	{name: "outbound captured", on: "traffic-not-intercepted", code: "prometheus-outbound-captured", says: []string{`set spec.podMetadata.annotations.traffic.sidecar.istio.io/includeOutboundIPRanges to ""`}, spoil: func(s subject) {
-		s.captured("-i", annotationOutbound)
+		s.captured("-i", annotation.SidecarTrafficIncludeOutboundIPRanges.Name)
 	}},
-	{name: "inbound captured", on: "traffic-not-intercepted", code: "prometheus-inbound-captured", spoil: func(s subject) { s.captured("-b", annotationInbound) }},
+	{name: "inbound captured", on: "traffic-not-intercepted", code: "prometheus-inbound-captured", spoil: func(s subject) { s.captured("-b", annotation.SidecarTrafficIncludeInboundPorts.Name) }},
 	{name: "inbound captured, so that nobody reaches Prometheus", code: "prometheus-inbound-captured", says: []string{"connection reset by peer"}, spoil: func(s subject) {
-		s.captured("-b", annotationInbound)
+		s.captured("-b", annotation.SidecarTrafficIncludeInboundPorts.Name)
 		s.unreachable("read tcp 10.244.0.1:1->10.244.0.15:9090: read: connection reset by peer")
 	}},
 	{name: "Prometheus does not answer", code: "prometheus-not-reachable", confidence: reports.Likely, spoil: func(s subject) { s.unreachable("context deadline exceeded") }},

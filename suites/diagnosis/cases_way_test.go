@@ -6,6 +6,7 @@ import (
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"istio.io/api/annotation"
 	securityv1beta1 "istio.io/api/security/v1beta1"
 	typev1beta1 "istio.io/api/type/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
@@ -18,19 +19,19 @@ import (
 
 var fileCases = []testCase{
 	{name: "OUTPUT_CERTS not set", on: "certificates-mounted", code: "output-certs-not-set", says: []string{"to /etc/istio-output-certs"}, spoil: func(s subject) {
-		s.annotations()[annotationConfig] = "proxyMetadata:\n  SECRET_TTL: 20s\n"
+		s.annotations()[annotation.ProxyConfig.Name] = "proxyMetadata:\n  SECRET_TTL: 20s\n"
 		s.env("OUTPUT_CERTS", "")
 		s.fileError("", "No such file or directory")
 	}},
 	{name: "userVolumeMount missing", on: "certificates-mounted", code: "user-volume-mount-missing", spoil: func(s subject) {
-		delete(s.annotations(), annotationVolumeMount)
+		delete(s.annotations(), annotation.SidecarUserVolumeMount.Name)
 		s.proxy(func(c *corev1.Container) {
 			c.VolumeMounts = slices.DeleteFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "istio-certs" })
 		})
 		s.fileError("", "No such file or directory")
 	}},
 	{name: "OUTPUT_CERTS elsewhere", on: "certificates-mounted", code: "output-certs-elsewhere", says: []string{"to /etc/istio-output-certs"}, spoil: func(s subject) {
-		s.annotations()[annotationConfig] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-certs\n"
+		s.annotations()[annotation.ProxyConfig.Name] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-certs\n"
 		s.env("OUTPUT_CERTS", "/etc/istio-certs")
 		s.fileError("", "No such file or directory")
 	}},
@@ -385,7 +386,7 @@ var rotationCases = []testCase{
 		"istiod was away for 11s", "the log of istio-proxy",
 	}, spoil: func(s subject) { s.outage(0, 3*time.Minute) }},
 	{name: "SECRET_TTL in days", on: "scraper-certificate-rotated", code: "secret-ttl-invalid", says: []string{`"3d"`, "24h"}, spoil: func(s subject) {
-		s.annotations()[annotationConfig] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-output-certs\n  SECRET_TTL: 3d\n"
+		s.annotations()[annotation.ProxyConfig.Name] = "proxyMetadata:\n  OUTPUT_CERTS: /etc/istio-output-certs\n  SECRET_TTL: 3d\n"
 		s.env("SECRET_TTL", "3d")
 	}},
 	{name: "SECRET_TTL longer than istiod signs", on: "scraper-certificate-rotated", code: "secret-ttl-too-long", spoil: func(s subject) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
+
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
 
@@ -128,7 +130,7 @@ func poolsMadeBeforeFiles(f *facts) []finding {
 		}
 		x := finding{about: t.aboutAt(r), confidence: reports.Certain,
 			seen:   fmt.Sprintf("%s has failed to make %g scrape pools and lacks the job %s, although the files that %s names can be read by now", r.name, r.seen.Metrics.ScrapePoolsFailed, t.Pool, t.monitor),
-			change: fmt.Sprintf("restart the pods of %s now; for good, let the proxy start first: a native sidecar (Kubernetes 1.33, Istio 1.27), or holdApplicationUntilProxyStarts: true in %s", f.prometheus, "spec.podMetadata.annotations."+annotationConfig)}
+			change: fmt.Sprintf("restart the pods of %s now; for good, let the proxy start first: a native sidecar (Kubernetes 1.33, Istio 1.27), or holdApplicationUntilProxyStarts: true in %s", f.prometheus, "spec.podMetadata.annotations."+annotation.ProxyConfig.Name)}
 		if !known {
 			x.confidence = reports.Likely
 		}

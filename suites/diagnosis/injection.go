@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
+	"istio.io/api/label"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -52,19 +54,16 @@ type noProxy struct {
 	change func(object, metadata string) string
 }
 
-// The labels by which injection is asked for.
-const (
-	labelInject    = "sidecar.istio.io/inject"
-	labelRevision  = "istio.io/rev"
-	labelNamespace = "istio-injection"
-)
+// labelNamespace is the label of a namespace by which the default revision injects
+// sidecars into its pods.
+const labelNamespace = "istio-injection"
 
 // notInjected finds why a pod has no proxy, in the order in which Istio decides.
 func (f *facts) notInjected(pod *corev1.Pod) noProxy {
 	ns := f.namespaces[pod.Namespace]
 	labels := pod.Labels
-	revision, from := firstOf(ns[labelRevision], labels[labelRevision]), "pod"
-	if ns[labelRevision] != "" {
+	revision, from := firstOf(ns[label.IoIstioRev.Name], labels[label.IoIstioRev.Name]), "pod"
+	if ns[label.IoIstioRev.Name] != "" {
 		from = "Namespace " + pod.Namespace
 	}
 	namespaceChange := func(change string) func(string, string) string {
@@ -77,40 +76,40 @@ func (f *facts) notInjected(pod *corev1.Pod) noProxy {
 		return noProxy{"injection-host-network", "it has hostNetwork true", func(object, _ string) string { return object + ": set spec.hostNetwork to false" }}
 	case slices.Contains([]string{"kube-system", "kube-public", "kube-node-lease", "local-path-storage"}, pod.Namespace):
 		return noProxy{"injection-system-namespace", "Istio ignores the namespace " + pod.Namespace, func(object, _ string) string { return object + ": move it to a namespace that Istio injects" }}
-	case labels[labelInject] == "false":
-		return noProxy{"injection-disabled", "it has the label " + labelInject + ": false", func(object, metadata string) string {
-			return fmt.Sprintf("%s: set %s.labels.%s to %q", object, metadata, labelInject, "true")
+	case labels[label.SidecarInject.Name] == "false":
+		return noProxy{"injection-disabled", "it has the label " + label.SidecarInject.Name + ": false", func(object, metadata string) string {
+			return fmt.Sprintf("%s: set %s.labels.%s to %q", object, metadata, label.SidecarInject.Name, "true")
 		}}
 	case ns[labelNamespace] == "disabled":
 		return noProxy{"injection-disabled", fmt.Sprintf("Namespace %s has the label %s: disabled, which no label of a pod overrules", pod.Namespace, labelNamespace), namespaceChange("set the label " + labelNamespace + " to enabled")}
 	case revision != "" && ns[labelNamespace] == "" && !f.servesRevision(revision):
-		return noProxy{"injection-revision-unknown", fmt.Sprintf("%s has the label %s: %s, and the webhooks serve %s", from, labelRevision, revision, f.revisions()), func(object, metadata string) string {
+		return noProxy{"injection-revision-unknown", fmt.Sprintf("%s has the label %s: %s, and the webhooks serve %s", from, label.IoIstioRev.Name, revision, f.revisions()), func(object, metadata string) string {
 			if from != "pod" {
-				return namespaceChange("set the label "+labelRevision+" to a revision that has an istiod: "+f.revisions())(object, metadata)
+				return namespaceChange("set the label "+label.IoIstioRev.Name+" to a revision that has an istiod: "+f.revisions())(object, metadata)
 			}
-			return fmt.Sprintf("%s: set %s.labels.%s to a revision that has an istiod: %s", object, metadata, labelRevision, f.revisions())
+			return fmt.Sprintf("%s: set %s.labels.%s to a revision that has an istiod: %s", object, metadata, label.IoIstioRev.Name, f.revisions())
 		}}
-	case pod.Annotations[labelInject] == "false":
-		return noProxy{"injection-disabled", "it has the annotation " + labelInject + ": false", func(object, metadata string) string {
-			return fmt.Sprintf("%s: remove %s.annotations.%s", object, metadata, labelInject)
+	case pod.Annotations[label.SidecarInject.Name] == "false":
+		return noProxy{"injection-disabled", "it has the annotation " + label.SidecarInject.Name + ": false", func(object, metadata string) string {
+			return fmt.Sprintf("%s: remove %s.annotations.%s", object, metadata, label.SidecarInject.Name)
 		}}
 	case f.wouldInject(ns, labels):
 		return noProxy{"injection-pod-older", fmt.Sprintf("a webhook selects it (Namespace labels %s), so it was made before that, or while istiod was away", labelText(ns)), func(object, _ string) string { return "restart the pods of " + object }}
-	case pod.Annotations[labelInject] != "":
-		return noProxy{"injection-label-as-annotation", fmt.Sprintf("it has the annotation %s: %s; Namespace %s has labels %s, the pod no label %s", labelInject, pod.Annotations[labelInject], pod.Namespace, labelText(ns), labelInject), wantLabel}
+	case pod.Annotations[label.SidecarInject.Name] != "":
+		return noProxy{"injection-label-as-annotation", fmt.Sprintf("it has the annotation %s: %s; Namespace %s has labels %s, the pod no label %s", label.SidecarInject.Name, pod.Annotations[label.SidecarInject.Name], pod.Namespace, labelText(ns), label.SidecarInject.Name), wantLabel}
 	}
 	return noProxy{"injection-not-requested", fmt.Sprintf("Namespace %s has labels %s, the pod %s: no webhook selects it", pod.Namespace, labelText(ns), labelText(labels)), wantLabel}
 }
 
 func wantLabel(object, metadata string) string {
-	return fmt.Sprintf("%s: set %s.labels.%s to %q (a label, not an annotation)", object, metadata, labelInject, "true")
+	return fmt.Sprintf("%s: set %s.labels.%s to %q (a label, not an annotation)", object, metadata, label.SidecarInject.Name, "true")
 }
 
 // wouldInject reports whether a webhook selects pods with these labels: the
 // cluster's own if they were read, else those that Istio installs.
 func (f *facts) wouldInject(ns, pod map[string]string) bool {
 	if len(f.o.Mesh.Injectors) == 0 {
-		return ns[labelNamespace] == "enabled" || ns[labelRevision] != "" || pod[labelInject] == "true" || pod[labelRevision] != ""
+		return ns[labelNamespace] == "enabled" || ns[label.IoIstioRev.Name] != "" || pod[label.SidecarInject.Name] == "true" || pod[label.IoIstioRev.Name] != ""
 	}
 	return slices.ContainsFunc(f.o.Mesh.Injectors, func(i observe.Injector) bool {
 		return (i.NamespaceSelector == nil || selects(i.NamespaceSelector, ns)) && (i.ObjectSelector == nil || selects(i.ObjectSelector, pod))
@@ -131,13 +130,13 @@ func (f *facts) served() []string {
 			continue
 		}
 		for _, e := range i.NamespaceSelector.MatchExpressions {
-			if e.Key == labelRevision {
+			if e.Key == label.IoIstioRev.Name {
 				for _, v := range e.Values {
 					add(v)
 				}
 			}
 		}
-		add(i.NamespaceSelector.MatchLabels[labelRevision])
+		add(i.NamespaceSelector.MatchLabels[label.IoIstioRev.Name])
 	}
 	slices.Sort(all)
 	return all
@@ -214,11 +213,11 @@ func targetPortNotCaptured(f *facts) []finding {
 		change := "the workload of " + ownerOf(t.pod) + ": "
 		switch {
 		case in.mode == "NONE":
-			change += "remove the annotation " + annotationInterception
+			change += "remove the annotation " + annotation.SidecarInterceptionMode.Name
 		case listed(in.notInbound, t.Port):
-			change += "take " + t.Port + " out of the annotation " + annotationNotInbound
+			change += "take " + t.Port + " out of the annotation " + annotation.SidecarTrafficExcludeInboundPorts.Name
 		case in.inbound != "*" && !listed(in.inbound, t.Port):
-			change += "add " + t.Port + " to the annotation " + annotationInbound + ", or remove it"
+			change += "add " + t.Port + " to the annotation " + annotation.SidecarTrafficIncludeInboundPorts.Name + ", or remove it"
 		default:
 			continue
 		}

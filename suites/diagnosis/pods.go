@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -122,7 +123,7 @@ func volumeNotDefined(f *facts) []finding {
 	}
 	check(f.spec.VolumeMounts, "spec.volumeMounts")
 	mounts, _ := f.userMounts()
-	check(mounts, "the annotation "+annotationVolumeMount)
+	check(mounts, "the annotation "+annotation.SidecarUserVolumeMount.Name)
 	return found
 }
 
@@ -142,8 +143,8 @@ func userVolumeMountMalformed(f *facts) []finding {
 	if err == nil {
 		return nil
 	}
-	return []finding{certain([]string{aboutPrometheus}, fmt.Sprintf("%s has the annotation %s: %s, which is no JSON list of mounts (%v)", f.prometheus, annotationVolumeMount, f.podAnnotation(annotationVolumeMount), err),
-		f.prometheus+": set spec.podMetadata.annotations."+annotationVolumeMount+` to '[{"name": "istio-certs", "mountPath": "/etc/istio-output-certs"}]'`)}
+	return []finding{certain([]string{aboutPrometheus}, fmt.Sprintf("%s has the annotation %s: %s, which is no JSON list of mounts (%v)", f.prometheus, annotation.SidecarUserVolumeMount.Name, f.podAnnotation(annotation.SidecarUserVolumeMount.Name), err),
+		f.prometheus+": set spec.podMetadata.annotations."+annotation.SidecarUserVolumeMount.Name+` to '[{"name": "istio-certs", "mountPath": "/etc/istio-output-certs"}]'`)}
 }
 
 func proxyConfigMalformed(f *facts) []finding {
@@ -151,8 +152,8 @@ func proxyConfigMalformed(f *facts) []finding {
 	if err == nil {
 		return nil
 	}
-	return []finding{certain([]string{aboutPrometheus}, fmt.Sprintf("%s has an annotation %s that Istio cannot read: %v", f.prometheus, annotationConfig, err),
-		f.prometheus+": make spec.podMetadata.annotations."+annotationConfig+" valid YAML, with every value under proxyMetadata in quotes")}
+	return []finding{certain([]string{aboutPrometheus}, fmt.Sprintf("%s has an annotation %s that Istio cannot read: %v", f.prometheus, annotation.ProxyConfig.Name, err),
+		f.prometheus+": make spec.podMetadata.annotations."+annotation.ProxyConfig.Name+" valid YAML, with every value under proxyMetadata in quotes")}
 }
 
 func injectorUnreachable(f *facts) []finding {

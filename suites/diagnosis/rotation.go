@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -122,13 +123,13 @@ func withoutSubscriber(f *facts) []finding {
 	for _, s := range f.sets {
 		mode := s.variables["ISTIO_META_INTERCEPTION_MODE"]
 		if s.pod == nil {
-			mode = f.podAnnotation(annotationInterception)
+			mode = f.podAnnotation(annotation.SidecarInterceptionMode.Name)
 		}
 		if mode != "NONE" {
 			continue
 		}
 		x := certain(s.about, fmt.Sprintf("the proxy of %s has interception mode NONE: it has no inbound listener that would ask for its certificate", s.name),
-			fmt.Sprintf("%s: remove spec.podMetadata.annotations.%s; to intercept nothing, set %s and %s to \"\"", f.prometheus, annotationInterception, annotationInbound, annotationOutbound))
+			fmt.Sprintf("%s: remove spec.podMetadata.annotations.%s; to intercept nothing, set %s and %s to \"\"", f.prometheus, annotation.SidecarInterceptionMode.Name, annotation.SidecarTrafficIncludeInboundPorts.Name, annotation.SidecarTrafficIncludeOutboundIPRanges.Name))
 		x.confidence = reports.Likely
 		f.eachReplica(s.pod, func(r *replica) {
 			_, unread := f.unread("the certificates of the proxy of " + r.name)
@@ -169,7 +170,7 @@ func outputIsInput(f *facts) []finding {
 		if input != "" {
 			found = append(found, finding{about: s.about, confidence: reports.Likely,
 				seen:   fmt.Sprintf("the proxy of %s writes its certificates to %s, a directory that it also reads certificates from", s.name, dir),
-				change: fmt.Sprintf("%s: set proxyMetadata.OUTPUT_CERTS in %s, and the mount in %s, to a directory of their own", f.prometheus, metadataField, annotationVolumeMount)})
+				change: fmt.Sprintf("%s: set proxyMetadata.OUTPUT_CERTS in %s, and the mount in %s, to a directory of their own", f.prometheus, metadataField, annotation.SidecarUserVolumeMount.Name)})
 		}
 	}
 	return found
@@ -216,7 +217,7 @@ func watchTooShort(f *facts) []finding {
 		seen[t.name] = true
 		every := period(variablesOf(proxy), lifetime(&w.Shown[i].Certificate))
 		if watched < rotations*every {
-			found = append(found, tooShort(t.about(), "pod "+t.name, watched, every, "spec.template.metadata.annotations."+annotationConfig+" of the workload of "+ownerOf(t.pod)))
+			found = append(found, tooShort(t.about(), "pod "+t.name, watched, every, "spec.template.metadata.annotations."+annotation.ProxyConfig.Name+" of the workload of "+ownerOf(t.pod)))
 		}
 	}
 	return found

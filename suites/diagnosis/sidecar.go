@@ -7,21 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
-// What Istio calls its containers, and its annotations that matter here.
+// How the containers are called that matter here.
 const (
 	proxyName      = "istio-proxy"
 	prometheusName = "prometheus"
-
-	annotationConfig       = "proxy.istio.io/config"
-	annotationVolumeMount  = "sidecar.istio.io/userVolumeMount"
-	annotationInterception = "sidecar.istio.io/interceptionMode"
-	annotationInbound      = "traffic.sidecar.istio.io/includeInboundPorts"
-	annotationNotInbound   = "traffic.sidecar.istio.io/excludeInboundPorts"
-	annotationOutbound     = "traffic.sidecar.istio.io/includeOutboundIPRanges"
 )
 
 // proxyOf returns the sidecar of a pod, native or classic, or nil.
@@ -108,7 +102,7 @@ func (f *facts) podAnnotation(name string) string {
 
 // proxyMetadata reads what the Prometheus object asks of the proxy.
 func (f *facts) proxyMetadata() (map[string]string, error) {
-	text := f.podAnnotation(annotationConfig)
+	text := f.podAnnotation(annotation.ProxyConfig.Name)
 	var config struct {
 		ProxyMetadata map[string]any `json:"proxyMetadata"`
 	}
@@ -128,7 +122,7 @@ func (f *facts) proxyMetadata() (map[string]string, error) {
 
 // userMounts reads which mounts the Prometheus object asks the proxy to have.
 func (f *facts) userMounts() ([]corev1.VolumeMount, error) {
-	text := f.podAnnotation(annotationVolumeMount)
+	text := f.podAnnotation(annotation.SidecarUserVolumeMount.Name)
 	if text == "" {
 		return nil, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"istio.io/api/annotation"
+
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -25,7 +27,7 @@ func sideDoorOpen(f *facts) []finding {
 		switch p.Port {
 		case "15020":
 			change = `set METRICS_LOCALHOST_ACCESS_ONLY to "true" in proxyMetadata`
-			if pod := f.pods[p.Pod]; f.o.Mesh.MetricsMerging && (pod == nil || pod.Annotations["prometheus.istio.io/merge-metrics"] != "false") {
+			if pod := f.pods[p.Pod]; f.o.Mesh.MetricsMerging && (pod == nil || pod.Annotations[annotation.PrometheusMergeMetrics.Name] != "false") {
 				change += `, or the pods' annotation prometheus.istio.io/merge-metrics to "false" so that at least the application's metrics are not among what it serves`
 			}
 		case "15090":

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
@@ -70,7 +71,7 @@ func (f *facts) troubledSetups() []setup {
 }
 
 // metadataField is where the Prometheus object says what the proxy's variables are.
-const metadataField = "spec.podMetadata.annotations." + annotationConfig
+var metadataField = "spec.podMetadata.annotations." + annotation.ProxyConfig.Name
 
 func outputCertsNotSet(f *facts) []finding {
 	var found []finding
@@ -123,7 +124,7 @@ func notMounted(f *facts, elsewhere bool) []finding {
 				name = f.spec.Volumes[0].Name
 			}
 			x = certain(f.aboutFiles(s), fmt.Sprintf("the proxy of %s is to write to %s (OUTPUT_CERTS) and mounts no volume there", s.name, dir),
-				fmt.Sprintf(`%s: set spec.podMetadata.annotations.%s to '[{"name": %q, "mountPath": %q}]'`, f.prometheus, annotationVolumeMount, name, dir))
+				fmt.Sprintf(`%s: set spec.podMetadata.annotations.%s to '[{"name": %q, "mountPath": %q}]'`, f.prometheus, annotation.SidecarUserVolumeMount.Name, name, dir))
 		default:
 			continue
 		}

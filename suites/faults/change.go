@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"istio.io/api/annotation"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	k8sjson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
@@ -25,7 +26,7 @@ type Change struct {
 // index into a list, whose length adds to it. What is missing on the way is made.
 func Set(kind, name string, value any, path ...string) Change {
 	return Change{
-		What: fmt.Sprintf("%s: %s is %s", label(kind, name), strings.Join(path, "."), shown(value)),
+		What: fmt.Sprintf("%s: %s is %s", objectName(kind, name), strings.Join(path, "."), shown(value)),
 		do: func(s *Subject) error {
 			return s.edit(kind, name, func(fields map[string]any) error {
 				v, err := plain(value)
@@ -42,7 +43,7 @@ func Set(kind, name string, value any, path ...string) Change {
 // Unset removes a field. One that is not there is a mistake in this program.
 func Unset(kind, name string, path ...string) Change {
 	return Change{
-		What: fmt.Sprintf("%s: %s is not set", label(kind, name), strings.Join(path, ".")),
+		What: fmt.Sprintf("%s: %s is not set", objectName(kind, name), strings.Join(path, ".")),
 		do: func(s *Subject) error {
 			return s.edit(kind, name, func(fields map[string]any) error { return take(fields, path) })
 		},
@@ -60,7 +61,7 @@ func Add(objects string) Change {
 	parsed, err := manifests.Parse([]byte(objects))
 	var names []string
 	for _, u := range parsed {
-		names = append(names, label(u.GetKind(), u.GetName()))
+		names = append(names, objectName(u.GetKind(), u.GetName()))
 	}
 	return Change{
 		What: "there is " + strings.Join(names, ", "),
@@ -77,7 +78,7 @@ func Add(objects string) Change {
 // Remove leaves an object out.
 func Remove(kind, name string) Change {
 	return Change{
-		What: "there is no " + label(kind, name),
+		What: "there is no " + objectName(kind, name),
 		do: func(s *Subject) error {
 			i, err := s.index(kind, name)
 			if err == nil {
@@ -91,7 +92,7 @@ func Remove(kind, name string) Change {
 // Move puts an object into another namespace, which is in the mesh as well.
 func Move(kind, name string) Change {
 	return Change{
-		What: label(kind, name) + " is in another namespace",
+		What: objectName(kind, name) + " is in another namespace",
 		do: func(s *Subject) error {
 			i, err := s.index(kind, name)
 			if err != nil {
@@ -109,15 +110,15 @@ func Move(kind, name string) Change {
 // proxyVariable sets a variable of the sidecars of an object's pods, or removes it
 // if the value is nil. Metadata is where the object has that of its pods.
 func proxyVariable(kind, name, variable string, value any, metadata ...string) Change {
-	what := fmt.Sprintf("%s: %s of the proxy is %s", label(kind, name), variable, shown(value))
+	what := fmt.Sprintf("%s: %s of the proxy is %s", objectName(kind, name), variable, shown(value))
 	if value == nil {
-		what = fmt.Sprintf("%s: %s of the proxy is not set", label(kind, name), variable)
+		what = fmt.Sprintf("%s: %s of the proxy is not set", objectName(kind, name), variable)
 	}
 	return Change{
 		What: what,
 		do: func(s *Subject) error {
 			return s.edit(kind, name, func(fields map[string]any) error {
-				path := append(slices.Clone(metadata), "annotations", "proxy.istio.io/config")
+				path := append(slices.Clone(metadata), "annotations", annotation.ProxyConfig.Name)
 				text, _, err := unstructured.NestedString(fields, path...)
 				if err != nil {
 					return err
@@ -180,7 +181,7 @@ func prometheusVariable(variable string, value any) Change {
 	return proxyVariable("Prometheus", "default", variable, value, "spec", "podMetadata")
 }
 
-func label(kind, name string) string {
+func objectName(kind, name string) string {
 	if kind == "Namespace" {
 		return "the namespace"
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"istio.io/api/label"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -36,14 +37,14 @@ func at(t *testing.T, in any, path ...string) any {
 func TestSetMakesWhatIsMissingOnTheWay(t *testing.T) {
 	s := good(t)
 	require.NoError(t, s.Make([]Change{
-		ofPrometheus("false", "spec", "podMetadata", "labels", injectLabel),
+		ofPrometheus("false", "spec", "podMetadata", "labels", label.SidecarInject.Name),
 		ofPrometheus([]map[string]any{{"name": "a"}}, "spec", "initContainers"),
 		ofPrometheus("b", "spec", "volumes", "1", "name"),
 		ofEndpoint(9, "relabelings", "0", "modulus"),
 		ofEndpoint("/x", "path"),
 	}))
 	p := object(t, s, "Prometheus", "default")
-	assert.Equal(t, "false", at(t, p, "spec", "podMetadata", "labels", injectLabel))
+	assert.Equal(t, "false", at(t, p, "spec", "podMetadata", "labels", label.SidecarInject.Name))
 	assert.Equal(t, []any{map[string]any{"name": "a"}}, at(t, p, "spec", "initContainers"))
 	assert.Len(t, at(t, p, "spec", "volumes"), 2)
 	m := object(t, s, "ServiceMonitor", "productpage")

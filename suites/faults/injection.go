@@ -1,15 +1,11 @@
 package faults
 
 import (
+	"istio.io/api/label"
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
-)
-
-const (
-	injectLabel = "sidecar.istio.io/inject"
-	revLabel    = "istio.io/rev"
 )
 
 // ownLabels are the labels of the namespace, instead of the one that has sidecars
@@ -20,11 +16,11 @@ func ownLabels(labels map[string]string) Change {
 
 // podLabel is a label of the pods of Prometheus.
 func podLabel(value string) Change {
-	return ofPrometheus(value, "spec", "podMetadata", "labels", injectLabel)
+	return ofPrometheus(value, "spec", "podMetadata", "labels", label.SidecarInject.Name)
 }
 
 // targetInjected keeps the target in the mesh where its namespace is not.
-var targetInjected = ofWorkload("true", "metadata", "labels", injectLabel)
+var targetInjected = ofWorkload("true", "metadata", "labels", label.SidecarInject.Name)
 
 // injectionFaults are about how the sidecar comes, or does not come, into the pod of
 // Prometheus.
@@ -37,7 +33,7 @@ func injectionFaults() []Fault {
 		},
 		{
 			ID: "namespace-disabled", Title: "The namespace is taken out of the mesh, and the pods' label is to overrule that", Why: "field report 32",
-			Change: []Change{ownLabels(map[string]string{"istio-injection": "disabled"}), podLabel("true")},
+			Change: []Change{ownLabels(map[string]string{mesh.InjectionLabel: "disabled"}), podLabel("true")},
 			Red:    noMesh.red, Unclear: noMesh.unclear, Cause: "injection-disabled",
 		},
 		{
@@ -52,12 +48,12 @@ func injectionFaults() []Fault {
 		},
 		{
 			ID: "revision-unknown", Title: "The namespace asks for a revision that there is none of", Why: "field reports 34 and 35",
-			Change: []Change{ownLabels(map[string]string{revLabel: "1-28-4"})},
+			Change: []Change{ownLabels(map[string]string{label.IoIstioRev.Name: "1-28-4"})},
 			Red:    noMesh.red, Unclear: noMesh.unclear, Cause: "injection-revision-unknown",
 		},
 		{
 			ID: "label-as-annotation", Title: "The wish for a sidecar is an annotation where only a label counts", Why: "field report 32",
-			Change: []Change{ownLabels(nil), targetInjected, ofPrometheus("true", "spec", "podMetadata", "annotations", injectLabel)},
+			Change: []Change{ownLabels(nil), targetInjected, ofPrometheus("true", "spec", "podMetadata", "annotations", label.SidecarInject.Name)},
 			Red:    noProxy.red, Unclear: noProxy.unclear, Cause: "injection-label-as-annotation",
 		},
 		{
@@ -68,7 +64,7 @@ func injectionFaults() []Fault {
 		{
 			ID: "namespace-labelled-late", Title: "The namespace came into the mesh after the pods of Prometheus had started", Why: "field reports 32 and 34",
 			Change: []Change{ownLabels(nil), targetInjected},
-			Later:  []Change{ownLabels(map[string]string{"istio-injection": "enabled"})},
+			Later:  []Change{ownLabels(map[string]string{mesh.InjectionLabel: "enabled"})},
 			Red:    noProxy.red, Unclear: noProxy.unclear, Cause: "injection-pod-older",
 		},
 		{

@@ -1,5 +1,9 @@
 package faults
 
+import (
+	"istio.io/api/annotation"
+)
+
 // prometheusFaults are about the pod of Prometheus: what it mounts, what it is
 // started with, what it loads.
 func prometheusFaults() []Fault {
@@ -12,13 +16,13 @@ func prometheusFaults() []Fault {
 		{
 			ID: "proxy-mounts-other-name", Title: "The sidecar's mount names a volume that there is none of", Why: "field report 2, one of the two names misspelt",
 			Change: []Change{ofPrometheus(`[{"name": "istio-cert", "mountPath": "/etc/istio-output-certs"}]`,
-				"spec", "podMetadata", "annotations", "sidecar.istio.io/userVolumeMount")},
+				"spec", "podMetadata", "annotations", annotation.SidecarUserVolumeMount.Name)},
 			Unready: true, Red: noPods.red, Cause: "volume-not-defined",
 		},
 		{
 			ID: "user-volume-mount-yaml", Title: "The annotation for the sidecar's mount is YAML, not JSON", Why: "field report 2, a relative of it",
 			Change: []Change{ofPrometheus(`[{name: istio-certs, mountPath: /etc/istio-output-certs}]`,
-				"spec", "podMetadata", "annotations", "sidecar.istio.io/userVolumeMount")},
+				"spec", "podMetadata", "annotations", annotation.SidecarUserVolumeMount.Name)},
 			Unready: true, Red: noPods.red, Cause: "user-volume-mount-malformed",
 		},
 		{
@@ -33,7 +37,7 @@ func prometheusFaults() []Fault {
 		},
 		{
 			ID: "user-volume-mount-missing", Title: "The sidecar does not mount the volume that it is to write to", Why: "step 2 of the guide, an annotation left out",
-			Change:  []Change{noPrometheus("spec", "podMetadata", "annotations", "sidecar.istio.io/userVolumeMount")},
+			Change:  []Change{noPrometheus("spec", "podMetadata", "annotations", annotation.SidecarUserVolumeMount.Name)},
 			Unready: true, Red: proxyWaits.red, Unclear: proxyWaits.unclear, Cause: "user-volume-mount-missing",
 		},
 		{

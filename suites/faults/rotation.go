@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"istio.io/api/annotation"
 	"sigs.k8s.io/e2e-framework/klient"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/disrupt"
@@ -28,7 +29,7 @@ func rotationFaults() []Fault {
 		{
 			ID: "nobody-subscribes", Title: "Nothing in the sidecar asks for the certificate a second time", Why: "field report 5 and facts 1.2: interception mode NONE",
 			Change: []Change{
-				ofPrometheus("NONE", "spec", "podMetadata", "annotations", "sidecar.istio.io/interceptionMode"),
+				ofPrometheus("NONE", "spec", "podMetadata", "annotations", annotation.SidecarInterceptionMode.Name),
 				Add(`
 apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -73,7 +74,7 @@ spec:
 			Change: []Change{
 				prometheusVariable("SECRET_GRACE_PERIOD_RATIO", "1"),
 				// What it renews without end must not take the machine from those beside it.
-				ofPrometheus("200m", "spec", "podMetadata", "annotations", "sidecar.istio.io/proxyCPULimit"),
+				ofPrometheus("200m", "spec", "podMetadata", "annotations", annotation.SidecarProxyCPULimit.Name),
 			},
 			Watch:   true,
 			Red:     []string{scraperRotated},

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/mesh"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/stack"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 )
@@ -76,7 +77,7 @@ func goodSubject(f Fault) (*Subject, error) {
 func namespace(name string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	u.SetName(name)
-	u.SetLabels(map[string]string{"istio-injection": "enabled"})
+	u.SetLabels(map[string]string{mesh.InjectionLabel: "enabled"})
 	return u
 }
 

@@ -3,6 +3,9 @@ package faults
 import (
 	_ "embed" // for the server
 
+	"istio.io/api/annotation"
+	"istio.io/api/label"
+
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/image"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/manifests"
 )
@@ -16,7 +19,7 @@ var server string
 func serves(deployment string, options ...string) Change {
 	command := append([]string{"python3", "-c", server}, options...)
 	c := Set("Deployment", deployment, command, "spec", "template", "spec", "containers", "0", "command")
-	c.What = label("Deployment", deployment) + ": it runs a server with the options " + shown(options)
+	c.What = objectName("Deployment", deployment) + ": it runs a server with the options " + shown(options)
 	return c
 }
 
@@ -45,12 +48,12 @@ func workloadFaults() []Fault {
 	return []Fault{
 		{
 			ID: "target-not-injected", Title: "The target has no sidecar and is asked over TLS", Why: "field report 19",
-			Change: []Change{ofWorkload("false", "metadata", "labels", injectLabel)},
+			Change: []Change{ofWorkload("false", "metadata", "labels", label.SidecarInject.Name)},
 			Red:    cutOff.red, Unclear: cutOff.unclear, Cause: "target-not-in-mesh",
 		},
 		{
 			ID: "inbound-port-excluded", Title: "The target's sidecar leaves the port alone", Why: "field report 19",
-			Change: []Change{ofWorkload("9080", "metadata", "annotations", "traffic.sidecar.istio.io/excludeInboundPorts")},
+			Change: []Change{ofWorkload("9080", "metadata", "annotations", annotation.SidecarTrafficExcludeInboundPorts.Name)},
 			Red:    cutOff.red, Unclear: cutOff.unclear, Cause: "target-port-not-captured",
 		},
 		{
@@ -130,7 +133,7 @@ func workloadFaults() []Fault {
 		},
 		{
 			ID: "metrics-merged", Title: "The target's agent serves the application's metrics in plain text", Why: "facts 5.3: merging is on by itself",
-			Change:   []Change{Unset("Deployment", "productpage-v1", "spec", "template", "metadata", "annotations", "prometheus.istio.io/merge-metrics")},
+			Change:   []Change{Unset("Deployment", "productpage-v1", "spec", "template", "metadata", "annotations", annotation.PrometheusMergeMetrics.Name)},
 			Optional: []string{strictDoors},
 			Red:      []string{strictDoors}, Cause: "side-door-open",
 		},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"istio.io/api/label"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -73,17 +74,13 @@ func (s subject) renew(ctx context.Context, version string) error {
 	return nil
 }
 
-// injectLabel is by which a pod says that it wants no sidecar, in a namespace where each
-// gets one.
-const injectLabel = "sidecar.istio.io/inject"
-
 // outdated are the pods with some labels whose proxy is not of a version. One that has
 // none, and did not say that it wants none, was made while nobody injected them.
 func outdated(pods []corev1.Pod, with map[string]string, version string) []corev1.Pod {
 	var some []corev1.Pod
 	for _, p := range pods {
 		v, has := proxyVersion(&p)
-		wants := has || p.Labels[injectLabel] != "false"
+		wants := has || p.Labels[label.SidecarInject.Name] != "false"
 		if wants && v != version && p.DeletionTimestamp == nil && labels.SelectorFromSet(with).Matches(labels.Set(p.Labels)) {
 			some = append(some, p)
 		}

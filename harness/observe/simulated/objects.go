@@ -11,6 +11,7 @@ import (
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
+	"istio.io/api/label"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -90,7 +91,7 @@ func deployments(o observe.Observation) []appsv1.Deployment {
 	all := []appsv1.Deployment{of("operators", "release-kube-prom-operator", "registry.example/mirror/prometheus-operator:"+o.Versions.Operator, nil)}
 	for _, p := range o.Mesh.ControlPlanes {
 		namespace, name, _ := strings.Cut(p.Name, "/")
-		all = append(all, of(namespace, name, "registry.example/pilot:"+p.Version, map[string]string{"app": "istiod", "istio.io/rev": p.Revision}))
+		all = append(all, of(namespace, name, "registry.example/pilot:"+p.Version, map[string]string{"app": "istiod", label.IoIstioRev.Name: p.Revision}))
 	}
 	return all
 }
