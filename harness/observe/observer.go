@@ -98,7 +98,7 @@ var Teach = sync.OnceValue(func() error {
 // pass is one observation being made.
 type pass struct {
 	*Observer
-	texts texts // of what there is much of
+	texts texts      // of what there is much of
 	mu    sync.Mutex // held by whoever writes to o, or takes all of it, while reads run side by side
 	o     Observation
 }
