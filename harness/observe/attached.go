@@ -51,12 +51,15 @@ const askingTime = time.Minute
 // is asked for what he refuses strangers: what the targets saw is read from what their
 // own sidecars count.
 func (o *Observer) Attach(ctx context.Context, g Guest) (Observation, error) {
-	p := &pass{Observer: o, o: Observation{FormatVersion: FormatVersion, At: time.Now().UTC(), Attached: &Attached{Permitted: g.Permitted}}}
+	p := &pass{Observer: o}
 	before := o.requests.Load()
-	p.readObjects(ctx)
-	o.web = webOf(p.o.Prometheus)
-	p.readMesh(ctx)
-	p.readRunning(ctx)
+	p.lookAtRest(ctx, g.Settle, func(ctx context.Context) {
+		p.o = Observation{FormatVersion: FormatVersion, At: time.Now().UTC(), Attached: &Attached{Permitted: g.Permitted}}
+		p.readObjects(ctx)
+		o.web = webOf(p.o.Prometheus)
+		p.readMesh(ctx)
+		p.readRunning(ctx)
+	})
 	p.askTargets(ctx, g.Settle, newBudget(cmp.Or(g.Asking, askingTime)))
 	p.readHistory(ctx, g.History)
 	p.o.Versions.DataPlane = sidecarVersion(p.o)

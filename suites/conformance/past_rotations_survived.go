@@ -97,17 +97,29 @@ func pastOf(o *subject, r observe.Replica, targets []observe.Expected, f *findin
 		case s.Open || len(s.Points) == 0:
 			f.Unclear("of %s %s stored %d scrapes, %d of them up, and which were lost was not read", podName(e), r.Pod, s.Samples, s.Up)
 		default:
-			before := len(p.losses)
-			p.losses = append(p.losses, lost(e, s.Points, interval, h.To)...)
+			before, points := len(p.losses), onceReady(o, e, s.Points)
+			p.losses = append(p.losses, lost(e, points, interval, h.To)...)
 			if len(p.losses) == before {
 				p.young++
 			}
-			if s.Points[0].At.Before(p.oldest) {
-				p.oldest = s.Points[0].At
+			if points[0].At.Before(p.oldest) {
+				p.oldest = points[0].At
 			}
 		}
 	}
 	return p, true
+}
+
+// onceReady leaves out the first scrapes of a target as long as they failed and its pod
+// was not ready: Prometheus has a pod as a target before it is.
+func onceReady(o *subject, e observe.Expected, points []observe.Point) []observe.Point {
+	i := slices.IndexFunc(o.Pods, func(p corev1.Pod) bool { return p.Namespace == e.Namespace && p.Name == e.Pod })
+	if i < 0 {
+		return points
+	}
+	ready := observe.ReadySince(&o.Pods[i])
+	from := slices.IndexFunc(points, func(p observe.Point) bool { return p.Value == 1 || !p.At.Before(ready) })
+	return points[max(from, 0):]
 }
 
 // lost finds the scrapes that failed and those that were left out, from the first on.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
@@ -54,6 +56,16 @@ func around(moment time.Time) func(time.Time) bool {
 
 const leftOut = -1
 
+// readyAt has the pod of that target be ready since some time.
+func readyAt(o *observe.Observation, since time.Time) {
+	target := firstTarget(o)
+	for i := range o.Pods {
+		if o.Pods[i].Namespace == target.Namespace && o.Pods[i].Name == target.Pod {
+			o.Pods[i].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(since)}}
+		}
+	}
+}
+
 func TestPastRotationsSurvived(t *testing.T) {
 	unwatched := func(o *observe.Observation) { o.History.Watched, o.History.Renewals = nil, nil }
 	examineFrom(t, pastRotationsSurvived, stood, []spoilt{
@@ -67,6 +79,21 @@ func TestPastRotationsSurvived(t *testing.T) {
 		{"a target is young", func(o *observe.Observation) {
 			scraped(o, noon(*o), func(time.Time) bool { return false }, 0)
 		}, reports.Pass, ""},
+		{"the first scrapes failed before the pod was ready", func(o *observe.Observation) {
+			unwatched(o)
+			readyAt(o, noon(*o).Add(20*time.Second))
+			scraped(o, noon(*o), func(at time.Time) bool { return at.Before(noon(*o).Add(20 * time.Second)) }, 0)
+		}, reports.Pass, ""},
+		{"the first scrapes failed after the pod was ready", func(o *observe.Observation) {
+			unwatched(o)
+			readyAt(o, noon(*o).Add(10*time.Second))
+			scraped(o, noon(*o), func(at time.Time) bool { return at.Before(noon(*o).Add(20 * time.Second)) }, 0)
+		}, reports.Inconclusive, "lost scrapes"},
+		{"scrapes failed before the pod was ready once more", func(o *observe.Observation) {
+			unwatched(o)
+			readyAt(o, noon(*o).Add(time.Hour))
+			scraped(o, noon(*o), around(noon(*o).Add(30*time.Minute)), 0)
+		}, reports.Inconclusive, "lost scrapes"},
 		{"no renewal lies in what is stored", func(o *observe.Observation) { o.History.Renewals = nil }, reports.Inconclusive, "was not renewed in what is stored"},
 		{"when it was renewed is not stored, and nothing was lost", unwatched, reports.Pass, ""},
 		{"when it was renewed is not stored, and a scrape was lost", func(o *observe.Observation) {

@@ -75,6 +75,9 @@ func TestTargetsUp(t *testing.T) {
 		}, reports.Fail, "was last scraped 1m0s before it was looked at, its interval is 2s"},
 		{"a scrape from before the run fails", func(o *observe.Observation) { o.Since = o.At }, reports.Fail, "before this run began to look"},
 		{"a target that is not there fails", func(o *observe.Observation) { replica(o).Targets = nil }, reports.Fail, "does not scrape https://"},
+		{"one that was not scraped yet is inconclusive", func(o *observe.Observation) {
+			replica(o).Targets[0].Health, replica(o).Targets[0].LastScrape = "unknown", time.Time{}
+		}, reports.Inconclusive, "look again after that"},
 		{"an unknown interval is inconclusive", func(o *observe.Observation) { replica(o).Targets[0].Interval = 0 }, reports.Inconclusive, "how often it has to"},
 	}...))
 }

@@ -3,6 +3,8 @@ package conformance
 import (
 	"time"
 
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/observe"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/reports"
 )
@@ -42,7 +44,9 @@ var targetsUp = Check{
 func assessUp(o *subject, r observe.Replica, t observe.Target, f *finding) {
 	age := o.At.Sub(t.LastScrape)
 	switch {
-	case t.Health != "up" || t.LastError != "":
+	case t.Health == string(promv1.HealthUnknown) && t.LastScrape.IsZero():
+		f.Unclear("%s has not scraped %s yet, which it has to every %s: look again after that", r.Pod, t.URL, time.Duration(t.Interval))
+	case t.Health != string(promv1.HealthGood) || t.LastError != "":
 		f.Fail("%s: %s is %s: %s", r.Pod, t.URL, t.Health, t.LastError)
 	case t.LastScrape.Before(o.Since):
 		f.Fail("%s: %s was last scraped at %s, before this run began to look at %s", r.Pod, t.URL, t.LastScrape.Format(time.TimeOnly), o.Since.Format(time.TimeOnly))
