@@ -19,7 +19,7 @@ import (
 func (o *Observer) Episode(ctx context.Context, after time.Time, name, title string, settle time.Duration, work func(ctx context.Context, mark func(step string)) error) (Episode, error) {
 	e := Episode{Disruption: name, Title: title}
 	p := &pass{Observer: o}
-	p.readObjects(ctx)
+	p.readTargetObjects(ctx)
 	o.web = webOf(p.o.Prometheus)
 	e.addPods(p.o, func(x *EpisodePod) { x.Before = true })
 	if e.From = after; after.IsZero() {
@@ -33,7 +33,7 @@ func (o *Observer) Episode(ctx context.Context, after time.Time, name, title str
 	e.Certs = seen()
 
 	p = &pass{Observer: o}
-	p.readObjects(ctx)
+	p.readTargetObjects(ctx)
 	e.addPods(p.o, func(x *EpisodePod) { x.After = true })
 	e.To = time.Now().UTC()
 	var replicas []string

@@ -15,7 +15,7 @@ import (
 func (o *Observer) AwaitExpiry(ctx context.Context, limit time.Duration) (ended bool, note string) {
 	err := wait.For(ctx, "the certificates in the files of Prometheus to have ended", func(ctx context.Context) (bool, string, error) {
 		p := &pass{Observer: o}
-		p.readObjects(ctx)
+		p.readTargetObjects(ctx)
 		chain, roots := CertificateFiles(p.o)
 		replicas := Replicas(p.o)
 		var states []string

@@ -36,17 +36,66 @@ func dropBookkeeping(o runtime.Object) error {
 	return nil
 }
 
+// reading is a part of a pass: reads that are made side by side, and what is done with
+// what they read once all of them have ended.
+type reading struct {
+	reads []func(context.Context)
+	take  func()
+}
+
 // readObjects lists each collection once.
 func (p *pass) readObjects(ctx context.Context) {
+	scraped, others := p.readingTargetObjects(), p.readingOthers()
+	each(ctx, slices.Concat(scraped.reads, others.reads)...)
+	scraped.take()
+	others.take()
+	strip(&p.o)
+}
+
+// readTargetObjects lists only what [ExpectedTargets], [Replicas] and [CertificateFiles] are
+// worked out from: who waits for scrapes looks again and again.
+func (p *pass) readTargetObjects(ctx context.Context) {
+	scraped := p.readingTargetObjects()
+	each(ctx, scraped.reads...)
+	scraped.take()
+	strip(&p.o)
+}
+
+// readingTargetObjects is of what says who is to be scraped, and how.
+func (p *pass) readingTargetObjects() reading {
 	var (
-		namespaces     corev1.NamespaceList
-		monitors       monitoringv1.ServiceMonitorList
-		podMonitors    monitoringv1.PodMonitorList
-		probes         monitoringv1.ProbeList
-		scrapeConfigs  monitoringv1alpha1.ScrapeConfigList
-		services       corev1.ServiceList
-		slicesList     discoveryv1.EndpointSliceList
-		pods           corev1.PodList
+		namespaces    corev1.NamespaceList
+		monitors      monitoringv1.ServiceMonitorList
+		podMonitors   monitoringv1.PodMonitorList
+		probes        monitoringv1.ProbeList
+		scrapeConfigs monitoringv1alpha1.ScrapeConfigList
+		services      corev1.ServiceList
+		slicesList    discoveryv1.EndpointSliceList
+		pods          corev1.PodList
+		prometheuses  monitoringv1.PrometheusList
+	)
+	return reading{[]func(context.Context){
+		p.list("namespaces", &namespaces), p.list("service monitors", &monitors), p.list("pod monitors", &podMonitors),
+		p.list("probe objects", &probes), p.list("scrape configs", &scrapeConfigs), p.list("services", &services),
+		p.list("endpoint slices", &slicesList), p.list("pods", &pods), p.list("the Prometheus objects", &prometheuses),
+	}, func() {
+		o := &p.o
+		o.OtherPrometheuses = []monitoringv1.Prometheus{} // looked for, and perhaps none found
+		for _, x := range prometheuses.Items {
+			if x.Namespace == p.namespace && x.Name == p.prometheus {
+				o.Prometheus = &x
+			} else {
+				o.OtherPrometheuses = append(o.OtherPrometheuses, x)
+			}
+		}
+		o.Namespaces, o.Services, o.EndpointSlices, o.Pods = namespaces.Items, services.Items, slicesList.Items, pods.Items
+		o.ServiceMonitors, o.PodMonitors, o.ProbeMonitors, o.ScrapeConfigs = monitors.Items, podMonitors.Items, probes.Items, scrapeConfigs.Items
+	}}
+}
+
+// readingOthers is of what the checks and the diagnosis ask beside that.
+func (p *pass) readingOthers() reading {
+	var (
 		sets           appsv1.StatefulSetList
 		deployments    appsv1.DeploymentList
 		peers          securityv1.PeerAuthenticationList
@@ -54,62 +103,53 @@ func (p *pass) readObjects(ctx context.Context) {
 		rules          networkingv1.DestinationRuleList
 		sidecars       networkingv1.SidecarList
 		events         corev1.EventList
-		prometheuses   monitoringv1.PrometheusList
+		kubernetes     string
 	)
-	each(ctx,
-		p.list("namespaces", &namespaces), p.list("service monitors", &monitors), p.list("pod monitors", &podMonitors),
-		p.list("probe objects", &probes), p.list("scrape configs", &scrapeConfigs), p.list("services", &services),
-		p.list("endpoint slices", &slicesList), p.list("pods", &pods), p.list("stateful sets", &sets),
-		p.list("deployments", &deployments), p.list("peer authentications", &peers),
+	return reading{[]func(context.Context){
+		p.list("stateful sets", &sets), p.list("deployments", &deployments), p.list("peer authentications", &peers),
 		p.list("authorization policies", &authorizations), p.list("destination rules", &rules), p.list("sidecars", &sidecars),
 		p.list("events", &events, resources.WithFieldSelector("type=Warning")),
-		p.list("the Prometheus objects", &prometheuses),
 		func(context.Context) {
 			v, err := p.kubernetes.Discovery().ServerVersion()
 			p.unread("the version of Kubernetes", err)
 			if err == nil {
-				p.o.Versions.Kubernetes = v.GitVersion
+				kubernetes = v.GitVersion
 			}
 		},
-	)
-	o := &p.o
-	o.OtherPrometheuses = []monitoringv1.Prometheus{} // looked for, and perhaps none found
-	for _, x := range prometheuses.Items {
-		if x.Namespace == p.namespace && x.Name == p.prometheus {
-			o.Prometheus = &x
-		} else {
-			o.OtherPrometheuses = append(o.OtherPrometheuses, x)
+	}, func() {
+		o := &p.o
+		o.Versions.Kubernetes = kubernetes
+		o.PeerAuthentications, o.AuthorizationPolicies = peers.Items, authorizations.Items
+		o.DestinationRules, o.Sidecars = rules.Items, sidecars.Items
+		for _, s := range sets.Items {
+			if s.Namespace == p.namespace && s.Labels[PrometheusLabel] == p.prometheus {
+				o.StatefulSets = append(o.StatefulSets, s)
+			}
 		}
+		for _, d := range deployments.Items {
+			if isOperator(d) {
+				o.Versions.Operator = imageTag(d)
+			}
+			if d.Labels["app"] == "istiod" {
+				o.Mesh.ControlPlanes = append(o.Mesh.ControlPlanes, controlPlane(d))
+				o.Versions.Istio = imageTag(d)
+			}
+		}
+		for _, e := range events.Items {
+			o.Events = append(o.Events, eventOf(e))
+		}
+	}}
+}
+
+func eventOf(e corev1.Event) Event {
+	last := e.LastTimestamp.Time
+	if last.IsZero() {
+		last = e.EventTime.Time
 	}
-	o.Namespaces, o.Services, o.EndpointSlices, o.Pods = namespaces.Items, services.Items, slicesList.Items, pods.Items
-	o.ServiceMonitors, o.PodMonitors, o.ProbeMonitors, o.ScrapeConfigs = monitors.Items, podMonitors.Items, probes.Items, scrapeConfigs.Items
-	o.PeerAuthentications, o.AuthorizationPolicies = peers.Items, authorizations.Items
-	o.DestinationRules, o.Sidecars = rules.Items, sidecars.Items
-	for _, s := range sets.Items {
-		if s.Namespace == p.namespace && s.Labels[PrometheusLabel] == p.prometheus {
-			o.StatefulSets = append(o.StatefulSets, s)
-		}
+	return Event{
+		Kind: e.InvolvedObject.Kind, Namespace: e.InvolvedObject.Namespace, Name: e.InvolvedObject.Name,
+		Type: e.Type, Reason: e.Reason, Message: e.Message, Last: last.UTC(),
 	}
-	for _, d := range deployments.Items {
-		if isOperator(d) {
-			o.Versions.Operator = imageTag(d)
-		}
-		if d.Labels["app"] == "istiod" {
-			o.Mesh.ControlPlanes = append(o.Mesh.ControlPlanes, controlPlane(d))
-			o.Versions.Istio = imageTag(d)
-		}
-	}
-	for _, e := range events.Items {
-		last := e.LastTimestamp.Time
-		if last.IsZero() {
-			last = e.EventTime.Time
-		}
-		o.Events = append(o.Events, Event{
-			Kind: e.InvolvedObject.Kind, Namespace: e.InvolvedObject.Namespace, Name: e.InvolvedObject.Name,
-			Type: e.Type, Reason: e.Reason, Message: e.Message, Last: last.UTC(),
-		})
-	}
-	strip(o)
 }
 
 // isOperator reports whether a Deployment runs the Prometheus Operator. Its name is up

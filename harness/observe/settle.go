@@ -32,7 +32,7 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 	var replicas []corev1.Pod
 	read := func(ctx context.Context) {
 		p.o = Observation{At: time.Now()}
-		p.readObjects(ctx)
+		p.readTargetObjects(ctx)
 		expected, replicas = ExpectedTargets(p.o), Replicas(p.o)
 	}
 	look := func(ctx context.Context) (bool, string, error) {
@@ -88,7 +88,7 @@ func (o *Observer) Settle(ctx context.Context, limit time.Duration) (settled boo
 // now.
 func (o *Observer) Rescraped(ctx context.Context, limit time.Duration) (note string) {
 	p := &pass{Observer: o}
-	p.readObjects(ctx)
+	p.readTargetObjects(ctx)
 	replicas := Replicas(p.o)
 	err := wait.For(ctx, "every target to be scraped once more", func(ctx context.Context) (bool, string, error) {
 		scraped := 0
