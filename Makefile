@@ -243,7 +243,7 @@ help: ## Show this help
 		SKIP    'do not run a check: id=reason' \
 		DRY_RUN 'say what would run, and why the rest would not' \
 		CLUSTER 'name of the cluster, beginning with mtls-scrape-' \
-		SETTLE  'how long to wait for the first scrapes before judging (1m)' \
+		SETTLE  'how long to wait before judging: for the first scrapes; of certify, for what is just being rolled out (1m)' \
 		WATCH   'how long to watch for certificate rotations (2m)' \
 		OUTAGE  'how long to take the control plane away (3s)' \
 		KEY     'file with the ed25519 key that signs the attestation' \

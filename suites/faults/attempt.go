@@ -155,5 +155,9 @@ func (a *attempt) look(ctx context.Context) (observe.Observation, error) {
 	if err != nil || !a.fault.Watch {
 		return seen, err
 	}
-	return o.Watch(ctx, seen, watchLimit)
+	limit := watchLimit
+	if a.fault.Expires {
+		limit = endedLimit
+	}
+	return o.Watch(ctx, seen, limit)
 }

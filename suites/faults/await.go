@@ -21,6 +21,7 @@ const (
 	// What Prometheus knows from before somebody looks does not count.
 	rescrapeLimit = 10 * time.Second
 	watchLimit    = 30 * time.Second // two rotations of such certificates, and some more
+	endedLimit    = 12 * time.Second // one, where a certificate has ended already
 )
 
 // awaitWorkloads waits until everything is ready or, where that is not to be, until

@@ -68,7 +68,7 @@ func policyFaults() []Fault {
 		},
 		{
 			ID: "mesh-permissive", Title: "The whole mesh is PERMISSIVE, as Istio is by itself", Why: "field report 18",
-			Mesh: &MeshChange{Late: true, Make: permissiveMesh},
+			Mesh: &MeshChange{Make: permissiveMesh}, // a connection from before would go on for as long as Envoy drains it, which is 45 s
 			Red:  cutOff.red, Unclear: cutOff.unclear, Cause: "mtls-permissive",
 		},
 		{
