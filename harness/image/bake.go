@@ -16,9 +16,8 @@ import (
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
-// bake writes dir/layer.tar: containerd's root folder with images
-// imported and unpacked, so that a node has none of them to pull, load or unpack when
-// it starts.
+// bake writes dir/layer.tar: containerd's root folder with images imported and unpacked,
+// so that a node has none of them to pull, load or unpack when it starts.
 //
 // Unpacking needs the kernel's overlay file system on something that is not
 // itself an overlay, so it is done by the node's own containerd, alone in a

@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/cluster"
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/podproxy"
@@ -165,7 +166,11 @@ func (a agent) since(before agent) []Served {
 // not say whether they served Prometheus, it adds what they logged of the replicas:
 // requests of others are nobody's business.
 func (p *pass) readProxies(ctx context.Context, targets []Expected, first, second map[string]agent, b *budget) {
-	since := p.o.At.Add(-logSpan)
+	since, replicas := p.o.At.Add(-logSpan), Replicas(p.o)
+	var identities []string
+	for _, pod := range replicas {
+		identities = append(identities, IdentityOf(p.o, &pod))
+	}
 	var reads []func(context.Context)
 	for _, t := range targets {
 		reads = append(reads, func(ctx context.Context) {
@@ -174,7 +179,7 @@ func (p *pass) readProxies(ctx context.Context, targets []Expected, first, secon
 			if before, ok := first[name]; ok {
 				proxy.Served = second[name].since(before)
 			}
-			if !p.servedReplicas(proxy.Served) {
+			if !servedAll(identities, proxy.Served) {
 				var logged []Request
 				err := b.spend(ctx, func(ctx context.Context) (err error) {
 					ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -183,7 +188,7 @@ func (p *pass) readProxies(ctx context.Context, targets []Expected, first, secon
 					return err
 				})
 				p.unread("the access log of the proxy of "+name, err)
-				proxy.Requests = slices.DeleteFunc(logged, func(r Request) bool { return !p.isReplica(r.Remote) })
+				proxy.Requests = slices.DeleteFunc(logged, func(r Request) bool { return !isOneOf(replicas, r.Remote) })
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -193,11 +198,9 @@ func (p *pass) readProxies(ctx context.Context, targets []Expected, first, secon
 	each(ctx, reads...)
 }
 
-// servedReplicas reports whether a sidecar counted a client of the replicas' name.
-func (p *pass) servedReplicas(served []Served) bool {
-	seen := p.seen()
-	for _, pod := range Replicas(seen) {
-		identity := IdentityOf(seen, &pod)
+// servedAll reports whether a sidecar counted a client of each of some names.
+func servedAll(identities []string, served []Served) bool {
+	for _, identity := range identities {
 		if !slices.ContainsFunc(served, func(s Served) bool { return s.TLS && s.Peer == identity }) {
 			return false
 		}
@@ -209,9 +212,9 @@ func (p *pass) servedReplicas(served []Served) bool {
 // interval of 30 s.
 const logSpan = 150 * time.Second
 
-// isReplica reports whether an address, "host:port", is that of a replica.
-func (p *pass) isReplica(remote string) bool {
-	for _, pod := range Replicas(p.seen()) {
+// isOneOf reports whether an address, "host:port", is that of one of some pods.
+func isOneOf(pods []corev1.Pod, remote string) bool {
+	for _, pod := range pods {
 		if pod.Status.PodIP != "" && strings.HasPrefix(remote, pod.Status.PodIP+":") {
 			return true
 		}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/seed-140c7b37/mtls-scrape-conformance/harness/wait"
 )
 
@@ -62,10 +60,8 @@ func (e *Episode) addPods(o Observation, set func(*EpisodePod)) {
 			i = len(e.Pods)
 			e.Pods = append(e.Pods, EpisodePod{Name: pod.Namespace + "/" + pod.Name, UID: string(pod.UID)})
 		}
-		for _, c := range pod.Status.Conditions {
-			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-				e.Pods[i].Ready = c.LastTransitionTime.UTC()
-			}
+		if at, ready := becameReady(&pod); ready {
+			e.Pods[i].Ready = at.UTC()
 		}
 		set(&e.Pods[i])
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -93,11 +92,18 @@ func (k *kind) add(one string) {
 
 // ReadySince is when a pod became ready; when it was made, if it is not.
 func ReadySince(pod *corev1.Pod) time.Time {
-	i := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-	if i < 0 {
-		return pod.CreationTimestamp.Time
+	if at, ready := becameReady(pod); ready {
+		return at
 	}
-	return pod.Status.Conditions[i].LastTransitionTime.Time
+	return pod.CreationTimestamp.Time
+}
+
+// becameReady is when a pod became ready, if it is.
+func becameReady(pod *corev1.Pod) (at time.Time, ready bool) {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -178,7 +178,7 @@ func (s *Session) besideVariant(ctx context.Context, work func(context.Context) 
 	}
 	// The cluster stays, and whoever looks at it next must not find our monitor.
 	if err := s.observer.VariantGone(ctx, before, WithoutCA, nudge); err != nil {
-		s.run.Report.Leftovers = append(s.run.Report.Leftovers, strings.ReplaceAll(err.Error(), "\n", "; "))
+		s.run.LeftBehind(err)
 	}
 	return nil
 }

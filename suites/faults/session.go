@@ -213,7 +213,7 @@ func (s *Session) awaitGone(ctx context.Context) error {
 	}
 	err := AwaitGone(ctx, s.run.Stack.Client)
 	if err != nil {
-		s.run.Report.Leftovers = append(s.run.Report.Leftovers, strings.ReplaceAll(err.Error(), "\n", "; "))
+		s.run.LeftBehind(err)
 	}
 	return err
 }

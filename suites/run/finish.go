@@ -65,6 +65,12 @@ func (r *Run) verifyImages() {
 	}) // the report has its error
 }
 
+// LeftBehind notes what did not go that the run had put into a cluster which stays: one
+// leftover, and so the run's exit code.
+func (r *Run) LeftBehind(err error) {
+	r.Report.Leftovers = append(r.Report.Leftovers, strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
 // removal is the phase that removes what the run made. Every line of its error is
 // something that is left.
 func (r *Run) removal(remove func() (note string, err error)) error {
